@@ -1,0 +1,1 @@
+"""Thin FastAPI layer: authenticate, validate, one transaction, start, signal or query a workflow."""

@@ -1,0 +1,1 @@
+"""`echoshot`: a REST client with progress bars, for people and scripts."""

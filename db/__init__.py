@@ -1,0 +1,1 @@
+"""SQLAlchemy models, Alembic migrations, repositories and the ledger: the only room that speaks SQL."""

@@ -1,0 +1,1 @@
+"""One port per outside service (payments, generation, alerts, notifications), one module per vendor."""
