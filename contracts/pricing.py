@@ -1,0 +1,30 @@
+"""What a job costs, in credits. The quote is stored with the job, so new prices leave it alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from contracts.base import Contract
+
+CREDITS_PER_STARTED_MINUTE: dict[str, int] = {
+    "enhance": 10,
+}
+"""By job kind. At the smallest package (100 credits for 10,000 won) a credit is 100 won."""
+
+CREDIT_PACKAGES_KRW: dict[int, int] = {100: 10_000, 500: 40_000, 1_000: 70_000}
+"""Credits to won."""
+
+
+class Quote(Contract):
+    credits: int
+    started_minutes: int
+    credits_per_minute: int
+    basis: Literal["declared", "measured", "assumed"]
+    """`declared`: the client's duration; `measured`: ours, at ingest; `assumed`: one minute until then."""
+
+
+def quote(kind: str, duration_ms: int | None, basis: Literal["declared", "measured", "assumed"]) -> Quote:
+    """Price of one job of `kind` on a source of `duration_ms` milliseconds; None counts as one minute."""
+    minutes = 1 if duration_ms is None else max(1, -(-duration_ms // 60_000))
+    rate = CREDITS_PER_STARTED_MINUTE[kind]
+    return Quote(credits=minutes * rate, started_minutes=minutes, credits_per_minute=rate, basis=basis)

@@ -1,0 +1,106 @@
+"""Configuration: environment variables with the prefix ECHOSHOT_ (Temporal's own keep their usual names)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.media import MediaLimits
+from contracts.timing import JobDeadlines
+
+
+class Settings(BaseSettings):
+    """One instance per process; every field is a row of the README's configuration table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ECHOSHOT_", env_nested_delimiter="__", extra="ignore", use_attribute_docstrings=True
+    )
+
+    database_url: SecretStr = SecretStr("postgresql+psycopg://echoshot@127.0.0.1/echoshot")
+    """SQLAlchemy URL of PostgreSQL 16 or newer."""
+    database_pool_size: int = 10
+
+    temporal_address: str = Field(
+        default="127.0.0.1:7233",
+        validation_alias=AliasChoices("TEMPORAL_ADDRESS", "ECHOSHOT_TEMPORAL_ADDRESS"),
+    )
+    temporal_namespace: str = Field(
+        default="default", validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "ECHOSHOT_TEMPORAL_NAMESPACE")
+    )
+    temporal_ui_url: str = ""
+    """Base URL of the Web UI for links in answers to staff; empty: no links."""
+    queue_prefix: str = ""
+    """Put before every task queue name, so that several platforms share one Temporal namespace."""
+
+    s3_endpoint: str = ""
+    """Empty: AWS. Else the URL that workers and the API use."""
+    s3_public_endpoint: str = ""
+    """The URL that clients reach; presigned URLs carry it. Empty: same as `s3_endpoint`."""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "echoshot"
+    s3_access_key: SecretStr = SecretStr("")
+    s3_secret_key: SecretStr = SecretStr("")
+    presign_ttl_s: int = 900
+
+    oidc_issuer: str = ""
+    """`iss` that tokens must carry; its discovery document names the keys."""
+    oidc_audience: str = "echoshot"
+    oidc_jwks_url: str = ""
+    """Empty: taken from the issuer's discovery document."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    public_url: str = ""
+    """Base URL that clients use, for the links in answers. Empty: the request's own."""
+    request_body_bytes_max: int = 256 * 1024
+
+    work_dir: Path = Path(tempfile.gettempdir()) / "echoshot-work"
+    """Scratch space of workers: cached sources and segments in the making."""
+    work_dir_bytes_max: int = 20 * 1024**3
+    """Cached sources are dropped, oldest first, above this."""
+    gpu_slots: int = 0
+    """Segments at once on a GPU worker. 0: one per CPU core without CUDA, two per GPU with it."""
+    engine_memory_bytes_max: int = 3 * 1024**3
+    """Limit of one engine process; a decoder bomb ends there."""
+
+    metrics_port: int = 0
+    """Prometheus port of a worker on 127.0.0.1 (`metrics_host`); 0: none."""
+    metrics_host: str = "127.0.0.1"
+    worker_build_id: str = ""
+    """Set in deployments: workers are versioned and jobs stay on the version that started them."""
+
+    notify_webhook_url: str = ""
+    """Where notices to users are posted (push gateway). Empty: written to the log."""
+
+    limits: MediaLimits = MediaLimits()
+    upload_bytes_max: int = 5 * 1024**3
+    """The mobile app's own default is 500 MB."""
+    single_put_bytes_max: int = 64 * 1024**2
+    """Larger files are uploaded in parts."""
+    deadlines: JobDeadlines = JobDeadlines()
+
+    sweep_interval_s: int = 60
+    sweep_grace_s: int = 30
+    """A job younger than this is left alone: its workflow may just be starting."""
+    result_days: int = 30
+    """Results are deleted after so many days."""
+    work_file_hours: int = 24
+    """Segments and plans of a settled job are deleted after so many hours."""
+    upload_days: int = 7
+    """Sources without an active job are deleted after so many days."""
+    retention_interval_s: int = 3600
+
+
+@cache
+def settings() -> Settings:
+    return Settings()
+
+
+def cpu_cores() -> int:
+    """Cores that this process may use, which is fewer than the machine's in a container."""
+    return len(os.sched_getaffinity(0))

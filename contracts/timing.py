@@ -1,0 +1,43 @@
+"""Every time limit of the platform, derived from one another so that none can outlive what it depends on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from contracts.base import Contract
+
+# Steps that touch only the database.
+RECORD_TIMEOUT = timedelta(seconds=20)
+"""One attempt of a ledger or record step."""
+
+# Engines. A beat is one tile or frame, so a beat missing for this long is a hang, not slowness.
+SEGMENT_HEARTBEAT = timedelta(seconds=40)
+ENGINE_STALL = timedelta(seconds=30)
+"""The child process is killed when it reports nothing for this long."""
+TRANSFER_HEARTBEAT = timedelta(seconds=40)
+"""Ingest, mux and thumbnails: a beat per megabytes moved or packets read."""
+
+SEGMENT_ATTEMPT = timedelta(hours=2)
+TRANSFER_ATTEMPT = timedelta(hours=2)
+
+STEP_ATTEMPTS_MAX = 5
+"""Then the job asks for attention. Attempts are spent by crashes too, so one is not enough."""
+
+QUEUE_WAIT_MAX = timedelta(hours=24)
+"""A step that no worker takes for so long fails, and the job asks for attention."""
+
+# Requests
+WORKER_GRACE = timedelta(seconds=10)
+"""A worker that is told to stop hands its segments back within this time."""
+
+assert ENGINE_STALL < SEGMENT_HEARTBEAT, (
+    "the engine must be killed by its worker before Temporal gives up on the worker"
+)
+
+
+class JobDeadlines(Contract):
+    """How long a job waits for people. Part of the workflow's input, so that a history replays alike."""
+
+    upload_s: int = 24 * 3600
+    funds_s: int = 24 * 3600
+    attention_s: int = 72 * 3600
