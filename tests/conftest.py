@@ -1,0 +1,143 @@
+"""The servers of the test session, started when first asked for, and fresh places in them for every test.
+
+Each server is the real one and is started once. A test gets its own database (a clone of a migrated template), its
+own bucket and its own task queue names, so that tests never meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from contracts.settings import Settings
+from dev.servers.postgres import Postgres
+from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.temporal import NAMESPACE, Temporal
+from dev.toolchain import find
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """State and logs of this session's servers."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres(servers_dir: Path) -> AsyncIterator[Postgres]:
+    server = Postgres(servers_dir, servers_dir / "logs", durable=False)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal(servers_dir: Path) -> AsyncIterator[Temporal]:
+    server = Temporal(servers_dir, servers_dir / "logs", await find.temporal())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def object_store(servers_dir: Path) -> AsyncIterator[ObjectStore]:
+    server = ObjectStore(servers_dir, servers_dir / "logs", await find.versitygw())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def make_database(postgres: Postgres) -> Callable[[], Awaitable[str]]:
+    """Call it for the SQLAlchemy URL of a fresh, migrated database, in fixtures of any scope."""
+    await postgres.create_database("template_migrated")
+    await migrate(postgres.sqlalchemy_url("template_migrated"))
+
+    async def make() -> str:
+        name = f"test_{uuid4().hex}"
+        await postgres.create_database(name, template="template_migrated")
+        return postgres.sqlalchemy_url(name)
+
+    return make
+
+
+async def migrate(sqlalchemy_url: str) -> None:
+    """`python -m db migrate`, as an operator would run it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "db", "migrate"),
+        cwd=REPOSITORY,
+        env={**os.environ, "ECHOSHOT_DATABASE_URL": sqlalchemy_url},
+    )
+    assert await process.wait() == 0, "python -m db migrate failed"
+
+
+@pytest_asyncio.fixture
+async def empty_database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """SQLAlchemy URL of a database without any table."""
+    name = f"empty_{uuid4().hex}"
+    await postgres.create_database(name)
+    yield postgres.sqlalchemy_url(name)
+    await postgres.drop_database(name)
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres: Postgres, make_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
+    """SQLAlchemy URL of this test's own migrated database."""
+    url = await make_database()
+    yield url
+    await postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest_asyncio.fixture
+async def bucket(object_store: ObjectStore) -> str:
+    """This test's own empty bucket."""
+    name = f"test-{uuid4().hex}"
+    await object_store.create_bucket(name)
+    return name
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal_client(temporal: Temporal) -> Client:
+    return await Client.connect(temporal.address, namespace=NAMESPACE, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+def queue_prefix() -> str:
+    """Put before every task queue name of this test, so that no other test's worker takes its tasks."""
+    return f"{uuid4().hex}-"
+
+
+@pytest.fixture
+def platform_settings(
+    temporal: Temporal,
+    object_store: ObjectStore,
+    database_url: str,
+    bucket: str,
+    queue_prefix: str,
+    tmp_path: Path,
+) -> Settings:
+    """Settings of a platform that is this test's own in everything but the servers."""
+    return Settings(
+        database_url=SecretStr(database_url),
+        temporal_address=temporal.address,
+        temporal_namespace=NAMESPACE,
+        temporal_ui_url=temporal.ui_url,
+        queue_prefix=queue_prefix,
+        s3_endpoint=object_store.endpoint,
+        s3_region=REGION,
+        s3_bucket=bucket,
+        s3_access_key=SecretStr(ACCESS_KEY),
+        s3_secret_key=SecretStr(object_store.secret_key),
+        work_dir=tmp_path / "work",
+    )
