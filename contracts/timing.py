@@ -20,13 +20,23 @@ TRANSFER_HEARTBEAT = timedelta(seconds=40)
 SEGMENT_ATTEMPT = timedelta(hours=2)
 TRANSFER_ATTEMPT = timedelta(hours=2)
 
-STEP_ATTEMPTS_MAX = 5
-"""Then the job asks for attention. Attempts are spent by crashes too, so one is not enough."""
+STEP_ATTEMPTS_MAX = 20
+"""Then the job asks for attention. Lost workers and outages of servers spend attempts too."""
+ENGINE_ATTEMPTS_MAX = 4
+"""An engine that fails on the same input so often will not succeed on the next attempt."""
+
+CLEAN_UP_ATTEMPT = timedelta(minutes=5)
+NOTIFY_ATTEMPT = timedelta(seconds=15)
+FAREWELL_MAX = timedelta(minutes=10)
+"""What follows the settlement of a job (notice, clean-up) may hold up the end of its workflow for so long."""
+
+SWEEP_ATTEMPT = timedelta(minutes=5)
+SWEEP_HEARTBEAT = timedelta(seconds=30)
+RETENTION_ATTEMPT = timedelta(hours=1)
 
 QUEUE_WAIT_MAX = timedelta(hours=24)
 """A step that no worker takes for so long fails, and the job asks for attention."""
 
-# Requests
 WORKER_GRACE = timedelta(seconds=10)
 """A worker that is told to stop hands its segments back within this time."""
 

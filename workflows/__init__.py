@@ -3,3 +3,12 @@
 Every activity call stands in `workflows/steps.py` with its time-outs, retries, queue and summary. Activities
 are called by name, never imported.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflows.maintenance import RetentionWorkflow, SweepWorkflow
+from workflows.video_job import VideoJobWorkflow
+
+WORKFLOWS: tuple[type[Any], ...] = (VideoJobWorkflow, SweepWorkflow, RetentionWorkflow)

@@ -1,0 +1,80 @@
+"""The details card that support reads in the Temporal Web UI: what happened, what it cost, which button to press."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.errors import sentence
+from contracts.jobs import JobStatus
+from workflows.faults import Fault
+
+STATUS_KO = {
+    JobStatus.CREATED: "업로드 대기",
+    JobStatus.INGESTED: "파일 확인 중",
+    JobStatus.QUEUED: "작업 대기",
+    JobStatus.RUNNING: "처리 중",
+    JobStatus.SUCCEEDED: "완료",
+    JobStatus.FAILED: "실패",
+    JobStatus.CANCELED: "취소됨",
+    JobStatus.EXPIRED: "기한 만료",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """State of one job, as far as a person at a support desk needs it."""
+
+    status: JobStatus
+    credits_held: int
+    credits_captured: int = 0
+    credits_short: int = 0
+    fault: Fault | None = None
+    """Why the job waits for support, or why it ended."""
+
+    def markdown(self) -> str:
+        parts = [f"### {STATUS_KO[self.status]} · {self.status}", self._money()]
+        if self.fault is not None:
+            parts.append(self._fault(self.fault))
+        parts.append(self._buttons())
+        return "\n\n".join(parts)
+
+    def _money(self) -> str:
+        if self.status.settled:
+            if self.credits_captured:
+                taken = self.credits_captured
+                return f"**크레딧:** {taken} 차감됨\n**Credits:** {taken} captured"
+            return "**크레딧:** 차감 없음, 보류분 반환됨\n**Credits:** none taken, the hold was released"
+        return (
+            f"**크레딧:** {self.credits_held} 보류 중 (아직 차감되지 않음)\n"
+            f"**Credits:** {self.credits_held} held (nothing taken yet)"
+        )
+
+    def _fault(self, fault: Fault) -> str:
+        return (
+            f"**무엇이 잘못되었나:** {sentence(fault.code, 'ko')}\n"
+            f"**What went wrong:** {sentence(fault.code, 'en')}\n"
+            f"`{fault.step}` · `{fault.code}`\n\n"
+            f"```\n{fault.detail}\n```"
+        )
+
+    def _buttons(self) -> str:
+        if self.status.settled:
+            return "**할 일:** 없음. 끝난 작업입니다.\n**To do:** nothing; the job has ended."
+        if self.credits_short:
+            return (
+                f"**할 일:** 고객이 {self.credits_short} 크레딧을 충전하면 자동으로 이어집니다. "
+                "취소하려면 *Request Cancellation*.\n"
+                f"**To do:** continues by itself once the customer adds {self.credits_short} credits. "
+                "To stop it: *Request Cancellation*."
+            )
+        if self.fault is not None:
+            return (
+                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 구간은 유지) 또는 "
+                "`give_up`(종료하고 크레딧 반환).\n"
+                "**To do:** *More Actions → Send an Update*: `retry` (finished segments are kept) or "
+                "`give_up` (end the job, release the credits)."
+            )
+        return (
+            "**할 일:** 없음. 취소하려면 *Request Cancellation* (크레딧 반환).\n"
+            "**To do:** nothing. To stop the job: *Request Cancellation* (credits are released)."
+        )

@@ -1,0 +1,58 @@
+"""What a failed step means for the job: bad input ends it, a fault of ours asks for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+from contracts.errors import DETAIL_LENGTH_MAX, ERRORS, Code
+from contracts.jobs import JobStatus
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A step that has failed for good, after all its own attempts."""
+
+    step: str
+    code: str
+    detail: str
+
+    @property
+    def final(self) -> bool:
+        """True when no retry can help: the user's file is at fault, or the job has ended already."""
+        return self.code in Code and not ERRORS[Code(self.code)].retryable
+
+    @classmethod
+    def of(cls, error: ActivityError) -> Fault:
+        cause = error.cause
+        if isinstance(cause, ApplicationError):
+            return cls(error.activity_type, cause.type or Code.INTERNAL, cause.message[:DETAIL_LENGTH_MAX])
+        if isinstance(cause, TimeoutError):
+            kind = cause.type.name.lower() if cause.type is not None else "unknown"
+            return cls(error.activity_type, Code.ENGINE_STALLED, f"time-out: {kind}")
+        return cls(error.activity_type, Code.INTERNAL, str(cause or error)[:DETAIL_LENGTH_MAX])
+
+
+@dataclass
+class JobEnds(Exception):
+    """The job ends without a result; `status` says how its owner will see it."""
+
+    status: Literal[JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED]
+    code: str
+    detail: str = ""
+
+    @classmethod
+    def because_of(cls, failure: BaseException) -> JobEnds:
+        """Whatever stopped the saga, as an ending. Unknown exceptions end the job too: no hold may dangle."""
+        if isinstance(failure, JobEnds):
+            return failure
+        if is_cancelled_exception(failure):
+            return cls(JobStatus.CANCELED, Code.CANCELED_BY_USER)
+        if isinstance(failure, ActivityError):
+            fault = Fault.of(failure)
+            return cls(JobStatus.FAILED, fault.code, f"{fault.step}: {fault.detail}")
+        return cls(
+            JobStatus.FAILED, Code.INTERNAL, f"{type(failure).__name__}: {failure}"[:DETAIL_LENGTH_MAX]
+        )

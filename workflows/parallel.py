@@ -1,0 +1,44 @@
+"""Running many steps at once, with one rule for when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.faults import Fault
+
+T = TypeVar("T")
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in the order given; raises the first failure once nothing runs any more.
+
+    A fault of ours lets the others finish, since their work is kept and the failed one may be retried. Bad
+    input, or a cancellation, stops them all.
+    """
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, pending = await workflow.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if any(_hopeless(task) for task in done):
+            _cancel(pending)
+        if pending:
+            await workflow.wait(pending)
+    except asyncio.CancelledError:
+        _cancel(tasks)
+        await workflow.wait(tasks)
+        raise
+    return [task.result() for task in tasks]
+
+
+def _hopeless(task: asyncio.Task[Any]) -> bool:
+    failure = task.exception()
+    return isinstance(failure, ActivityError) and Fault.of(failure).final
+
+
+def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
