@@ -16,7 +16,7 @@ from temporalio.common import RetryPolicy
 
 from contracts import enhance_steps, timing
 from contracts.kinds.enhance import EnhancePlan, SegmentResult
-from contracts.maintenance import RetentionReport, SweepReport, SweepRequest
+from contracts.maintenance import RetentionReport, RetentionRequest, SweepReport, SweepRequest
 from contracts.queues import Queue
 from contracts.video_job import (
     AdjustHold,
