@@ -1,0 +1,54 @@
+"""Where each object lives in the bucket. One prefix per owner, so that retention deletes by prefix alone.
+
+raw/<user>/<video>/source                        what a user uploaded
+work/<job>/plan.json, segments/<fingerprint>/…   gone some hours after the job has settled
+result/<job>/video.mp4, manifest.json, …         what a user may download
+"""
+
+from __future__ import annotations
+
+from contracts.ids import JobId, UserId, VideoId
+
+
+def source_prefix(user_id: UserId, video_id: VideoId) -> str:
+    return f"raw/{_part(user_id)}/{_part(video_id)}/"
+
+
+def source_key(user_id: UserId, video_id: VideoId) -> str:
+    return source_prefix(user_id, video_id) + "source"
+
+
+def work_prefix(job_id: JobId) -> str:
+    return f"work/{_part(job_id)}/"
+
+
+def plan_key(job_id: JobId) -> str:
+    return work_prefix(job_id) + "plan.json"
+
+
+def segment_key(job_id: JobId, fingerprint: str, index: int) -> str:
+    """`fingerprint` covers everything that decides a pixel: whoever writes here writes the same pictures."""
+    return f"{work_prefix(job_id)}segments/{_part(fingerprint)}/{index:05d}"
+
+
+def result_prefix(job_id: JobId) -> str:
+    return f"result/{_part(job_id)}/"
+
+
+def result_key(job_id: JobId) -> str:
+    return result_prefix(job_id) + "video.mp4"
+
+
+def manifest_key(job_id: JobId) -> str:
+    return result_prefix(job_id) + "manifest.json"
+
+
+def thumbnail_key(job_id: JobId, percent: int) -> str:
+    return f"{result_prefix(job_id)}thumbnail-{percent}.jpg"
+
+
+def _part(name: str) -> str:
+    # A slash or an empty name would put the object, or a deletion, under somebody else's prefix.
+    if not name or "/" in name or name in (".", ".."):
+        raise ValueError(f"not a single path part: {name!r}")
+    return name
