@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` and `make test`. Nothing but Python 3.11+, and internet or Go 1.26, is asked for.
+# Everything a newcomer needs: `make demo` and `make test`. Nothing but Python 3.11+, and internet or Go 1.26.8, is asked for.
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 PYTHON ?= python3

@@ -79,8 +79,8 @@ def tell(line: str) -> None:
 def _advice(tool: GoTool, reason: str) -> str:
     return (
         f"{tool.name} is neither on this machine nor could it be made here: {reason}\n"
-        "Connect to the internet, or install Go 1.26 or newer (https://go.dev/dl) with a reachable Go module proxy, "
+        "Connect to the internet, or install Go 1.26.8 or newer (https://go.dev/dl) with a reachable Go module proxy, "
         "or point TEMPORAL_ADDRESS and ECHOSHOT_S3_ENDPOINT at running servers.\n"
-        f"{tool.name}을(를) 찾거나 만들 수 없습니다. 인터넷에 연결하거나, Go 1.26 이상을 설치하거나, "
+        f"{tool.name}을(를) 찾거나 만들 수 없습니다. 인터넷에 연결하거나, Go 1.26.8 이상을 설치하거나, "
         "TEMPORAL_ADDRESS와 ECHOSHOT_S3_ENDPOINT에 실행 중인 서버 주소를 지정하세요."
     )

@@ -1,6 +1,6 @@
 module echoshotx/dev/toolchain/temporal
 
-go 1.26.0
+go 1.26.8
 
 tool (
 	github.com/temporalio/ui-server/v2/cmd/server
