@@ -1,0 +1,116 @@
+"""Decodes a few frames of a file, at its start and inside, to learn whether it can be decoded at all and as what."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from contracts.errors import Code, EchoError
+from contracts.media import ColorInfo, ContainerName, MediaLimits
+from media import tags
+from media.opening import open_media, video_stream
+from media.orientation import Orientation, from_matrix
+
+FRAMES_AT_START = 12
+FRAMES_PER_POINT = 6
+POINTS = (0.3, 0.6, 0.9)
+"""Shares of the duration at which the file is entered."""
+PACKETS_PER_POINT_MAX = 90
+"""Longest wait for the first frame after a seek: three seconds of a usual key frame distance."""
+DAMAGED_SHARE_MAX = 0.2
+"""A few damaged frames are concealed by any decoder; from one in five on, the result would not be worth its price."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the decoder says of the first frame."""
+
+    width: int
+    height: int
+    pixel_format: str
+    bit_depth: int
+    orientation: Orientation
+    color: ColorInfo
+
+
+@dataclass
+class _Tally:
+    whole: int = 0
+    damaged: int = 0
+
+    @property
+    def damaged_share(self) -> float:
+        return self.damaged / max(1, self.whole + self.damaged)
+
+
+def decode_samples(path: Path, name: ContainerName, limits: MediaLimits) -> Sample:
+    """Raises EchoError CORRUPT when nothing, or too little, can be decoded."""
+    with open_media(path, name) as container:
+        stream = video_stream(container)
+        # The pixels of a frame may exceed what every header claimed: the decoder itself must refuse them.
+        stream.codec_context.options = {"max_pixels": str(limits.pixels_max)}
+        tally = _Tally()
+        first = _decode(container, stream, FRAMES_AT_START, tally)
+        if first is None:
+            raise EchoError(Code.CORRUPT, f"none of the first {tally.damaged} frames can be decoded")
+        sample = _describe(first, stream)
+        for point in POINTS if container.duration else ():
+            start = container.start_time if container.start_time and container.start_time > 0 else 0
+            try:
+                container.seek(start + int(point * (container.duration or 0)))
+            except FFmpegError:
+                break  # no index to seek by: the start has to speak for the rest
+            _decode(container, stream, FRAMES_PER_POINT, tally)
+    if tally.damaged_share > DAMAGED_SHARE_MAX:
+        raise EchoError(
+            Code.CORRUPT, f"{tally.damaged} of {tally.damaged + tally.whole} frames tried are damaged"
+        )
+    return sample
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, frames_max: int, tally: _Tally
+) -> VideoFrame | None:
+    """Decodes up to `frames_max` frames from here; returns the first one."""
+    first: VideoFrame | None = None
+    shown = 0
+    try:
+        for packet in itertools.islice(container.demux(stream), PACKETS_PER_POINT_MAX):
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                tally.damaged += 1
+                continue
+            for frame in frames:
+                first = first or frame
+                shown += 1
+                tally.damaged += frame.is_corrupt
+                tally.whole += not frame.is_corrupt
+            if shown >= frames_max:
+                break
+    except FFmpegError:  # of the demuxer; the packet scan has judged the structure before
+        tally.damaged += 1
+    return first
+
+
+def _describe(frame: VideoFrame, stream: VideoStream) -> Sample:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return Sample(
+        width=frame.width,
+        height=frame.height,
+        pixel_format=frame.format.name,
+        bit_depth=max(component.bits for component in frame.format.components),
+        orientation=from_matrix(bytes(matrix)) if matrix is not None else Orientation(),
+        color=ColorInfo(
+            range=tags.RANGES.get(frame.color_range, tags.UNKNOWN),
+            matrix=tags.MATRICES.get(frame.colorspace, tags.UNKNOWN),
+            primaries=tags.PRIMARIES.get(frame.color_primaries, tags.UNKNOWN),
+            transfer=tags.TRANSFERS.get(frame.color_trc, tags.UNKNOWN),
+        ),
+    )
