@@ -10,6 +10,7 @@ LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --generate-ha
 .PHONY: setup lock lint format test fast demo up clean
 
 setup: $(INSTALLED)  ## the virtual environment and the servers; a second run does nothing
+	@$(PY) -m dev setup
 
 # --no-deps: the lock is the whole closure already, and two packages ask for things left out on purpose (pyproject.toml).
 $(INSTALLED): requirements.lock pyproject.toml

@@ -6,9 +6,6 @@ own bucket and its own task queue names, so that tests never meet.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
@@ -20,12 +17,12 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.settings import Settings
+from dev.servers.issuer import Issuer
 from dev.servers.postgres import Postgres
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
 from dev.servers.temporal import NAMESPACE, Temporal
+from dev.stack import migrate
 from dev.toolchain import find
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +56,19 @@ async def object_store(servers_dir: Path) -> AsyncIterator[ObjectStore]:
 
 
 @pytest_asyncio.fixture(scope="session")
+async def issuer(servers_dir: Path) -> AsyncIterator[Issuer]:
+    """`issuer.signer.mint("alice", ["admin"])` makes a token without a request."""
+    server = Issuer(servers_dir, servers_dir / "logs")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
 async def make_database(postgres: Postgres) -> Callable[[], Awaitable[str]]:
     """Call it for the SQLAlchemy URL of a fresh, migrated database, in fixtures of any scope."""
     await postgres.create_database("template_migrated")
-    await migrate(postgres.sqlalchemy_url("template_migrated"))
+    await migrate({"ECHOSHOT_DATABASE_URL": postgres.sqlalchemy_url("template_migrated")})
 
     async def make() -> str:
         name = f"test_{uuid4().hex}"
@@ -70,16 +76,6 @@ async def make_database(postgres: Postgres) -> Callable[[], Awaitable[str]]:
         return postgres.sqlalchemy_url(name)
 
     return make
-
-
-async def migrate(sqlalchemy_url: str) -> None:
-    """`python -m db migrate`, as an operator would run it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "db", "migrate"),
-        cwd=REPOSITORY,
-        env={**os.environ, "ECHOSHOT_DATABASE_URL": sqlalchemy_url},
-    )
-    assert await process.wait() == 0, "python -m db migrate failed"
 
 
 @pytest_asyncio.fixture
@@ -122,6 +118,7 @@ def queue_prefix() -> str:
 def platform_settings(
     temporal: Temporal,
     object_store: ObjectStore,
+    issuer: Issuer,
     database_url: str,
     bucket: str,
     queue_prefix: str,
@@ -139,5 +136,6 @@ def platform_settings(
         s3_bucket=bucket,
         s3_access_key=SecretStr(ACCESS_KEY),
         s3_secret_key=SecretStr(object_store.secret_key),
+        oidc_issuer=issuer.url,
         work_dir=tmp_path / "work",
     )

@@ -1,14 +1,27 @@
-"""Free TCP ports on 127.0.0.1."""
+"""Free TCP ports on 127.0.0.1, remembered per data folder so that addresses survive a restart."""
 
 from __future__ import annotations
 
+import json
 import random
 import socket
+from pathlib import Path
 
-# Below Linux's and macOS's ephemeral ranges (from 32768 and 49152): an outgoing connection can then not take the
-# port of a server between its kill and its restart.
+# Below Linux's and macOS's ephemeral ranges (from 32768 and 49152): an outgoing connection can then not take
+# the port of a server between its kill and its restart.
 _CANDIDATES = range(18_000, 32_000)
 _given: set[int] = set()
+
+
+def port_for(name: str, data_dir: Path) -> int:
+    """The port that `name` had last time with this data folder, or a new one when that is taken."""
+    book_file = data_dir / "ports.json"
+    book: dict[str, int] = json.loads(book_file.read_text()) if book_file.exists() else {}
+    if name not in book or not _is_free(book[name]):
+        book[name] = free_port()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        book_file.write_text(json.dumps(book, indent=1))
+    return book[name]
 
 
 def free_port() -> int:

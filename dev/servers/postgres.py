@@ -19,7 +19,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from dev.servers.ports import free_port
+from dev.failures import DevFailure
+from dev.servers.ports import port_for
 from dev.servers.process import Server
 
 _USER = "echoshot"
@@ -39,7 +40,7 @@ class Postgres(Server):
         self._data = data_dir / "postgres"
         self._password_file = data_dir / "postgres.password"
         self._durable = durable
-        self.port = port or free_port()
+        self.port = port or port_for(self.name, data_dir)
 
     async def prepare(self) -> None:
         if not (self._data / "PG_VERSION").exists():
@@ -109,7 +110,7 @@ class Postgres(Server):
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if result.returncode:
-            raise RuntimeError(f"initdb failed: {result.stderr}")
+            raise DevFailure(f"initdb failed: {result.stderr}")
 
 
 def _bin_dir() -> Path:
@@ -130,7 +131,7 @@ def _without_root() -> tuple[str, ...]:
         return ()
     prefix = ("unshare", "--user", "--map-user=1000")
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        raise RuntimeError(
+        raise DevFailure(
             "PostgreSQL does not run as root, and user namespaces are not allowed here: start as another user, or set "
             "ECHOSHOT_DATABASE_URL.\nroot로는 PostgreSQL을 실행할 수 없습니다. 일반 사용자로 실행하거나 "
             "ECHOSHOT_DATABASE_URL을 지정하세요."

@@ -14,13 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
+from dev.failures import ServerFailed
 from dev.servers import reaper
 
 _POLL_S = 0.05
-
-
-class ServerFailed(RuntimeError):
-    """A server ended or did not answer; the message carries the tail of its log."""
 
 
 class Server(ABC):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from dev.servers.ports import free_port
+from dev.servers.ports import port_for
 from dev.servers.process import Server
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class ObjectStore(Server):
 
     name = "s3"
 
-    def __init__(self, data_dir: Path, log_dir: Path, program: Path, *, port: int | None = None) -> None:
+    def __init__(self, data_dir: Path, log_dir: Path, program: Path) -> None:
         super().__init__(log_dir)
         self._data = data_dir / "s3"
         self._sidecar = data_dir / "s3-metadata"
         self._secret_file = data_dir / "s3.secret"
         self._program = program
-        self.port = port or free_port()
+        self.port = port_for(self.name, data_dir)
 
     @property
     def endpoint(self) -> str:

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, Re
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from dev.servers.ports import free_port
+from dev.servers.ports import port_for
 from dev.servers.process import Server
 from dev.toolchain.find import TemporalBuild, TemporalCli
 
@@ -47,10 +47,10 @@ class Temporal(Server):
         super().__init__(log_dir)
         self._data = data_dir / "temporal"
         self._programs = programs
-        self._server_ports = {name: free_port() for name in _SERVICES}
-        self._membership_ports = {name: free_port() for name in _SERVICES}
-        self._http_port = free_port()
-        self._ui_port = free_port()
+        self._server_ports = {name: port_for(f"temporal-{name}", data_dir) for name in _SERVICES}
+        self._membership_ports = {name: port_for(f"temporal-{name}-gossip", data_dir) for name in _SERVICES}
+        self._http_port = port_for("temporal-http", data_dir)
+        self._ui_port = port_for("temporal-ui", data_dir)
         self._ui = (
             _WebUi(self._data / "ui", log_dir, programs.ui, self._ui_port, self.address)
             if isinstance(programs, TemporalBuild)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from temporalio.testing import WorkflowEnvironment
-
 from dev.toolchain.gobuild import GoTool, build, cache_dir, tell
 
 _TEMPORAL_SERVER = GoTool("temporal-server", "temporal", "go.temporal.io/server/cmd/server")
@@ -68,6 +66,8 @@ def _download_dir() -> Path:
 
 async def _download_cli() -> None:
     """Let the SDK download the CLI, by starting its development server once. Leaves nothing without internet."""
+    from temporalio.testing import WorkflowEnvironment  # half a second that a finished set-up need not spend
+
     _download_dir().mkdir(parents=True, exist_ok=True)
     tell("Downloading Temporal / Temporal 내려받는 중 ...")
     try:

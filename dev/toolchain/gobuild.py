@@ -11,11 +11,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.failures import ToolMissing
+
 _HERE = Path(__file__).parent
-
-
-class ToolMissing(RuntimeError):
-    """A server program can neither be found nor made; the message says what to do, in English and Korean."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import Worker
 
+from dev.failures import ServerFailed
 from dev.servers.postgres import Postgres
-from dev.servers.process import ServerFailed
 from dev.servers.s3 import ObjectStore
 from dev.servers.temporal import Temporal
 from dev.toolchain import find

@@ -1,0 +1,135 @@
+"""The servers of the platform on one machine, with their state below one data folder.
+
+A server whose address the environment gives (`ECHOSHOT_DATABASE_URL`, `TEMPORAL_ADDRESS`, `ECHOSHOT_S3_ENDPOINT`,
+`ECHOSHOT_OIDC_ISSUER`) is used where it is; the others are started here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.failures import ServerFailed
+from dev.servers.issuer import Issuer
+from dev.servers.postgres import Postgres
+from dev.servers.process import Server
+from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.temporal import NAMESPACE, Temporal, prepare_namespace
+from dev.toolchain import find
+
+REPOSITORY = Path(__file__).parent.parent
+DATABASE = "echoshot"
+BUCKET = "echoshot"
+
+
+@dataclass
+class Stack:
+    """None in place of a server that the environment names."""
+
+    data_dir: Path
+    postgres: Postgres | None
+    temporal: Temporal | None
+    s3: ObjectStore | None
+    issuer: Issuer | None
+
+    @classmethod
+    async def below(cls, data_dir: Path, *, durable: bool = True) -> Stack:
+        """Nothing runs yet. Raises `ToolMissing` when a server program can neither be found nor built."""
+        logs = data_dir / "logs"
+        return cls(
+            data_dir,
+            None if "ECHOSHOT_DATABASE_URL" in os.environ else Postgres(data_dir, logs, durable=durable),
+            None if "TEMPORAL_ADDRESS" in os.environ else Temporal(data_dir, logs, await find.temporal()),
+            None
+            if "ECHOSHOT_S3_ENDPOINT" in os.environ
+            else ObjectStore(data_dir, logs, await find.versitygw()),
+            None if "ECHOSHOT_OIDC_ISSUER" in os.environ else Issuer(data_dir, logs),
+        )
+
+    async def start(self) -> None:
+        """All servers at once; on return the schema is migrated, and bucket and namespace exist."""
+        tasks: list[Callable[[], Awaitable[None]]] = [
+            self._start_database,
+            self._start_temporal,
+            self._start_s3,
+        ]
+        if self.issuer is not None:
+            tasks.append(self.issuer.start)
+        results = await asyncio.gather(*(task() for task in tasks), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                await self.stop()
+                raise result
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(server.stop() for server in self._servers()))
+
+    def environment(self) -> Mapping[str, str]:
+        """What the API, the workers and the CLI need to find these servers, on top of this process's environment."""
+        found: dict[str, str] = {}
+        if self.postgres is not None:
+            found["ECHOSHOT_DATABASE_URL"] = self.postgres.sqlalchemy_url(DATABASE)
+        if self.temporal is not None:
+            found |= {
+                "TEMPORAL_ADDRESS": self.temporal.address,
+                "TEMPORAL_NAMESPACE": NAMESPACE,
+                "ECHOSHOT_TEMPORAL_UI_URL": self.temporal.ui_url,
+            }
+        if self.s3 is not None:
+            found |= {
+                "ECHOSHOT_S3_ENDPOINT": self.s3.endpoint,
+                "ECHOSHOT_S3_REGION": REGION,
+                "ECHOSHOT_S3_BUCKET": BUCKET,
+                "ECHOSHOT_S3_ACCESS_KEY": ACCESS_KEY,
+                "ECHOSHOT_S3_SECRET_KEY": self.s3.secret_key,
+            }
+        if self.issuer is not None:
+            found["ECHOSHOT_OIDC_ISSUER"] = self.issuer.url
+        return found
+
+    def _servers(self) -> list[Server]:
+        return [
+            server for server in (self.postgres, self.temporal, self.s3, self.issuer) if server is not None
+        ]
+
+    async def _start_database(self) -> None:
+        environment: dict[str, str] = {}
+        if self.postgres is not None:
+            await self.postgres.start()
+            if not await self.postgres.has_database(DATABASE):
+                await self.postgres.create_database(DATABASE)
+            environment["ECHOSHOT_DATABASE_URL"] = self.postgres.sqlalchemy_url(DATABASE)
+        await migrate(environment)
+
+    async def _start_temporal(self) -> None:
+        if self.temporal is not None:
+            await self.temporal.start()
+        else:
+            address, namespace = (
+                os.environ["TEMPORAL_ADDRESS"],
+                os.environ.get("TEMPORAL_NAMESPACE", NAMESPACE),
+            )
+            await prepare_namespace(address, namespace)
+
+    async def _start_s3(self) -> None:
+        if self.s3 is not None:
+            await self.s3.start()
+            await self.s3.create_bucket(BUCKET)
+
+
+async def migrate(environment: Mapping[str, str]) -> None:
+    """`python -m db migrate`, as an operator would run it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "db", "migrate"),
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise ServerFailed(f"python -m db migrate failed:\n{output.decode(errors='replace')}")
