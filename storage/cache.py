@@ -51,6 +51,14 @@ class SourceCache:
             if not got_it:
                 self._watch(source, progress)
 
+    def adopt(self, path: Path, source: Artifact) -> None:
+        """Take over a file that was fetched and hashed elsewhere; `path` must be on the same file system."""
+        with self._locked(source.sha256, fcntl.LOCK_EX) as got_it:
+            # Held by others: then the copy is there or on its way already.
+            if got_it:
+                self._make_room(source.bytes)
+                os.replace(path, self.folder / source.sha256)
+
     def _watch(self, source: Artifact, progress: Progress | None) -> None:
         """Wait a moment for another process, telling of the bytes that it has fetched meanwhile."""
         before = self._partial_bytes(source.sha256)

@@ -2,7 +2,7 @@
 
 raw/<user>/<video>/source                        what a user uploaded
 work/<job>/plan.json, segments/<fingerprint>/…   gone some hours after the job has settled
-result/<job>/video.mp4, manifest.json, …         what a user may download
+result/<job>/<sha256>/video.mp4, manifest.json   what a user may download, with its thumbnails
 """
 
 from __future__ import annotations
@@ -31,20 +31,26 @@ def segment_key(job_id: JobId, fingerprint: str, index: int) -> str:
     return f"{work_prefix(job_id)}segments/{_part(fingerprint)}/{index:05d}"
 
 
+def record_key(segment: str) -> str:
+    """Beside a segment; written after it, so that its presence means that the segment is finished."""
+    return segment + ".json"
+
+
 def result_prefix(job_id: JobId) -> str:
     return f"result/{_part(job_id)}/"
 
 
-def result_key(job_id: JobId) -> str:
-    return result_prefix(job_id) + "video.mp4"
+def result_key(job_id: JobId, digest: str) -> str:
+    """`digest` is the result's own SHA-256: attempts that overlap cannot replace each other's files."""
+    return f"{result_prefix(job_id)}{_part(digest)}/video.mp4"
 
 
-def manifest_key(job_id: JobId) -> str:
-    return result_prefix(job_id) + "manifest.json"
+def manifest_key(job_id: JobId, digest: str) -> str:
+    return f"{result_prefix(job_id)}{_part(digest)}/manifest.json"
 
 
-def thumbnail_key(job_id: JobId, percent: int) -> str:
-    return f"{result_prefix(job_id)}thumbnail-{percent}.jpg"
+def thumbnail_key(job_id: JobId, digest: str, percent: int) -> str:
+    return f"{result_prefix(job_id)}{_part(digest)}/thumbnail-{percent}.jpg"
 
 
 def _part(name: str) -> str:

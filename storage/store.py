@@ -33,8 +33,8 @@ Progress = Callable[[int, int], None]
 Model = TypeVar("Model", bound=BaseModel)
 
 CHUNK_BYTES = 1024**2
-READ_ATTEMPTS = 4
-"""Connections spent on one download; each goes on where the last one broke."""
+BARREN_READS_MAX = 3
+"""Connections in a row that may break without bringing a byte; any other break is taken up where it happened."""
 SHA256 = "sha256"
 """Name of the object metadata that holds the hash in hex."""
 
@@ -250,10 +250,10 @@ class Store:
 
     def _receive(self, head: Head, file: BinaryIO, progress: Progress) -> str:
         """Append the object to `file` and return its SHA-256; a broken connection is taken up where it broke."""
-        digest, done, attempt = hashlib.sha256(), 0, 0
+        digest, done, barren = hashlib.sha256(), 0, 0
         while done < head.bytes:
-            attempt += 1
-            try:
+            before = done
+            with suppress(BotoCoreError):
                 # If-Match: the rest of another object under the same key would make a chimera.
                 answer = self.client.get_object(
                     Bucket=self.bucket, Key=head.key, Range=f"bytes={done}-", IfMatch=head.etag
@@ -264,9 +264,9 @@ class Store:
                         digest.update(chunk)
                         done += len(chunk)
                         progress(done, head.bytes)
-            except BotoCoreError:
-                if attempt == READ_ATTEMPTS:
-                    raise
+            barren = 0 if done > before else barren + 1
+            if barren > BARREN_READS_MAX:
+                raise EchoError(Code.STORAGE_UNAVAILABLE, f"get {head.key}: broke off at byte {done}")
         return digest.hexdigest()
 
 
