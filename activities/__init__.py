@@ -1,1 +1,33 @@
-"""Thin shells: take a contract, call one of media, storage, db or providers, heartbeat, return a contract."""
+"""Thin shells: take a contract, call one of the four rooms, heartbeat, return a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from activities.enhance import EnhancePlanning, EnhanceSegments
+from activities.housekeeping import HousekeepingActivities
+from activities.ingest import IngestActivities
+from activities.notify import NotifyActivities
+from activities.rooms import Rooms
+from activities.saga import SagaActivities
+from activities.sweep import SweepActivities
+from contracts.queues import Queue
+
+Activity = Callable[..., Any]
+
+
+def activities_of(queue: Queue, rooms: Rooms) -> list[Activity]:
+    """The activities that a worker of this queue hosts: the only table from queue to activity."""
+    saga, sweep = SagaActivities(rooms), SweepActivities(rooms)
+    ingest, planning, keeping = IngestActivities(rooms), EnhancePlanning(rooms), HousekeepingActivities(rooms)
+    segments, notices = EnhanceSegments(rooms), NotifyActivities(rooms)
+    table: dict[Queue, list[Activity]] = {
+        Queue.CORE: [
+            saga.hold, saga.adjust_hold, saga.complete, saga.release, saga.record_status, sweep.sweep,
+        ],
+        Queue.TRANSFER: [ingest.ingest, planning.plan, planning.mux, keeping.clean_up, keeping.retain],
+        Queue.GPU: [segments.segment],
+        Queue.PROVIDERS: [notices.notify],
+    }  # fmt: skip
+    return table[queue]

@@ -126,6 +126,14 @@ class Artifact(Contract):
     content_type: str = "application/octet-stream"
 
 
+class Picture(Contract):
+    """A still in a local file, as it is to be shown: rotation and pixel aspect applied."""
+
+    path: str
+    width: int
+    height: int
+
+
 class Thumbnail(Contract):
     at_percent: Literal[10, 50, 90]
     artifact: Artifact

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from contracts.base import Contract
 from contracts.kinds.enhance import EnhanceParams, EnhancePlan, SegmentSpec, SegmentStats
-from contracts.media import MediaInfo, MediaLimits, Verification
+from contracts.media import MediaInfo, MediaLimits, Picture, Verification
 from media.progress import Progress
 
 
@@ -76,6 +76,12 @@ class Files(Contract):
     paths: tuple[str, ...]
 
 
+class Pictures(Contract):
+    """Three thumbnails, at 10, 50 and 90 %."""
+
+    pictures: tuple[Picture, ...]
+
+
 def _probe(task: ProbeTask, progress: Progress) -> Contract:
     from media.probe import probe
 
@@ -114,8 +120,7 @@ def _verify(task: VerifyTask, progress: Progress) -> Contract:
 def _thumbnails(task: ThumbnailsTask, progress: Progress) -> Contract:
     from media.thumbnails import thumbnails
 
-    files = thumbnails(Path(task.video), task.info, Path(task.out_dir))
-    return Files(paths=tuple(str(file) for file in files))
+    return Pictures(pictures=tuple(thumbnails(Path(task.video), task.info, Path(task.out_dir))))
 
 
 TASKS: dict[str, Task] = {
@@ -124,5 +129,5 @@ TASKS: dict[str, Task] = {
     "segment": Task(SegmentTask, SegmentStats, _segment),
     "mux": Task(MuxTask, Files, _mux),
     "verify": Task(VerifyTask, Verified, _verify),
-    "thumbnails": Task(ThumbnailsTask, Files, _thumbnails),
+    "thumbnails": Task(ThumbnailsTask, Pictures, _thumbnails),
 }

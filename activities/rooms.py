@@ -1,0 +1,73 @@
+"""What activities work with: the rooms that a worker has opened, and who the books say is acting."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio import activity
+from temporalio.client import Client
+
+from contracts.ledger import TransferOrigin
+from contracts.settings import Settings
+from contracts.video_job import JobInput
+from db.engine import Database
+from media.sandbox import Sandbox, SandboxPool
+from providers.notifications import Notifier, notifier
+from storage.cache import SourceCache
+from storage.store import Store
+
+StartJob = Callable[[JobInput], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Opened once per worker process by `worker/`."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    cache: SourceCache
+    engines: SandboxPool
+    notifier: Notifier
+    temporal: Client
+    start_job: StartJob
+    """Given by the worker, since activities do not know workflows."""
+
+
+@asynccontextmanager
+async def open_rooms(
+    settings: Settings, temporal: Client, *, start_job: StartJob, engines: int
+) -> AsyncIterator[Rooms]:
+    """`engines`: warm engine processes of this worker; a role without any media work has none."""
+    store = Store.from_settings(settings)
+    rooms = Rooms(
+        settings=settings,
+        database=Database.from_settings(settings),
+        store=store,
+        cache=SourceCache(store, settings.work_dir, settings.work_dir_bytes_max),
+        engines=SandboxPool(engines, lambda: Sandbox(memory_bytes_max=settings.engine_memory_bytes_max)),
+        notifier=notifier(settings),
+        temporal=temporal,
+        start_job=start_job,
+    )
+    try:
+        yield rooms
+    finally:
+        await rooms.engines.aclose()
+        await rooms.database.aclose()
+        store.close()
+
+
+def origin(job_id: str, *, actor: str = "", reason: str = "") -> TransferOrigin:
+    """The running activity, as the ledger and the saga log name it."""
+    info = activity.info()
+    return TransferOrigin(
+        actor=actor or f"system:{info.workflow_type}",
+        step=info.activity_type,
+        workflow_id=info.workflow_id or "",
+        run_id=info.workflow_run_id or "",
+        job_id=job_id,
+        reason=reason,
+    )

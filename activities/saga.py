@@ -1,0 +1,51 @@
+"""The steps that move credits or change a job's state. Each is one transaction and may run any number of times."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from activities.rooms import Rooms, origin
+from contracts.video_job import (
+    AdjustHold,
+    Complete,
+    HoldOutcome,
+    JobRef,
+    Release,
+    Settled,
+    StatusChange,
+)
+from db import jobs, settlement
+
+
+class SagaActivities:
+    def __init__(self, rooms: Rooms) -> None:
+        self._database = rooms.database
+
+    @activity.defn(name="hold")
+    async def hold(self, request: JobRef) -> HoldOutcome:
+        async with self._database.transaction() as session:
+            return await settlement.confirm_hold(session, request.job_id, origin(request.job_id))
+
+    @activity.defn(name="adjust_hold")
+    async def adjust_hold(self, request: AdjustHold) -> HoldOutcome:
+        async with self._database.transaction() as session:
+            return await settlement.adjust_hold(
+                session, request.job_id, request.credits, origin(request.job_id, reason="measured price")
+            )
+
+    @activity.defn(name="complete")
+    async def complete(self, request: Complete) -> Settled:
+        async with self._database.transaction() as session:
+            return await settlement.complete_job(session, request, origin(request.job_id))
+
+    @activity.defn(name="release")
+    async def release(self, request: Release) -> Settled:
+        async with self._database.transaction() as session:
+            return await settlement.release_job(
+                session, request, origin(request.job_id, actor=request.actor, reason=request.failure_code)
+            )
+
+    @activity.defn(name="record_status")
+    async def record_status(self, request: StatusChange) -> bool:
+        async with self._database.transaction() as session:
+            return await jobs.set_status(session, request)

@@ -1,0 +1,23 @@
+"""`python -m worker core|transfer|gpu|providers`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+
+from contracts.settings import settings
+from worker.roles import ROLES
+from worker.serve import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("role", choices=sorted(ROLES))
+    role = ROLES[parser.parse_args().role]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve(role, settings()))
+
+
+if __name__ == "__main__":
+    main()

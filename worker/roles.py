@@ -1,0 +1,50 @@
+"""The only table from a worker's role to what it hosts: queue, workflows, slots, engines, grace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from contracts.queues import Queue
+from contracts.settings import Settings, cpu_cores
+from contracts.timing import WORKER_GRACE
+from workflows import WORKFLOWS
+
+SHORT_STEPS_AT_ONCE = 50
+"""Steps of a few database statements; the connection pool is the real limit."""
+TRANSFERS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Role:
+    queue: Queue
+    slots: Callable[[Settings], int]
+    """Activities at once."""
+    engines: Callable[[Settings], int] = lambda _: 0
+    """Warm engine processes."""
+    workflows: tuple[type[Any], ...] = ()
+    grace: timedelta = timedelta()
+    """On SIGTERM running steps may finish for so long. Zero: they are handed back at once, as a segment of
+    minutes would not finish anyway."""
+
+
+def segments_at_once(settings: Settings) -> int:
+    """One single-threaded engine per core; on a GPU two, so that one encodes while the other computes."""
+    if settings.gpu_slots:
+        return settings.gpu_slots
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    return 2 * gpus or cpu_cores()
+
+
+ROLES: dict[str, Role] = {
+    role.queue.value: role
+    for role in (
+        Role(Queue.CORE, slots=lambda _: SHORT_STEPS_AT_ONCE, workflows=WORKFLOWS, grace=WORKER_GRACE),
+        Role(Queue.TRANSFER, slots=lambda _: TRANSFERS_AT_ONCE, engines=lambda _: cpu_cores()),
+        Role(Queue.GPU, slots=segments_at_once, engines=segments_at_once),
+        Role(Queue.PROVIDERS, slots=lambda _: SHORT_STEPS_AT_ONCE, grace=WORKER_GRACE),
+    )
+}

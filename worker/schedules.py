@@ -1,0 +1,53 @@
+"""The standing orders: sweep and retention run on Temporal schedules, created by whichever core worker is first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from contracts.queues import Queue
+from contracts.settings import Settings
+from workflows.maintenance import RetentionWorkflow, SweepWorkflow
+
+
+async def ensure_schedules(client: Client, settings: Settings) -> None:
+    """Creates the schedules, or brings existing ones up to the present settings."""
+    queue = settings.queue_prefix + Queue.CORE
+    for name, workflow, interval_s in (
+        ("sweep", SweepWorkflow, settings.sweep_interval_s),
+        ("retention", RetentionWorkflow, settings.retention_interval_s),
+    ):
+        schedule_id = f"{settings.queue_prefix}{name}"
+        schedule = Schedule(
+            action=ScheduleActionStartWorkflow(
+                workflow.run, id=schedule_id, task_queue=queue, execution_timeout=timedelta(hours=2)
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=interval_s))]),
+            # A pass that is late because workers were away is not worth two.
+            policy=SchedulePolicy(
+                overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=interval_s)
+            ),
+        )
+        try:
+            await client.create_schedule(schedule_id, schedule)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(schedule_id).update(_replaced_by(schedule))
+
+
+def _replaced_by(schedule: Schedule):
+    def update(_: ScheduleUpdateInput) -> ScheduleUpdate:
+        return ScheduleUpdate(schedule=schedule)
+
+    return update
