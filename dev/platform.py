@@ -147,8 +147,12 @@ def stop_platform(data_dir: Path) -> bool:
 def running_environment(data_dir: Path) -> dict[str, str] | None:
     """The environment of the platform that runs on `data_dir`, or None."""
     file = data_dir / "environment.sh"
-    if not file.exists():
-        return None
+    try:
+        with _sole_use(data_dir):
+            return None
+    except DataDirBusy:
+        if not file.exists():  # it is just starting or stopping
+            raise
     assignments = [shlex.split(line)[1] for line in file.read_text().splitlines()]
     return dict(assignment.split("=", 1) for assignment in assignments)
 

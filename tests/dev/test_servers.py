@@ -11,6 +11,7 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import Worker
@@ -18,9 +19,10 @@ from temporalio.worker import Worker
 from dev.failures import ServerFailed
 from dev.servers.postgres import Postgres
 from dev.servers.s3 import ObjectStore
-from dev.servers.temporal import Temporal
+from dev.servers.temporal import SEARCH_ATTRIBUTES, Temporal
 from dev.toolchain import find
 from tests.dev.greeting import Greeting
+from workflows import search
 
 
 async def test_postgres_keeps_committed_rows_through_kill_and_restart(tmp_path: Path) -> None:
@@ -94,6 +96,15 @@ async def test_temporal_finds_workflows_by_our_search_attributes(temporal: Tempo
     async with asyncio.timeout(30):
         while (await client.count_workflows(query)).count == 0:  # noqa: ASYNC110 (visibility is eventually consistent)
             await asyncio.sleep(0.05)
+
+
+def test_the_server_knows_the_search_attributes_that_workflows_set() -> None:
+    keys = [key for key in vars(search).values() if isinstance(key, SearchAttributeKey)]
+    known = {
+        name: IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_")
+        for name, kind in SEARCH_ATTRIBUTES.items()
+    }
+    assert {key.name: key.indexed_value_type.name for key in keys} == known
 
 
 async def test_temporal_web_ui_shows_the_namespace(temporal: Temporal) -> None:
