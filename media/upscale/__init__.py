@@ -1,0 +1,44 @@
+"""Enlarging engines behind one interface: a source picture in, the result's picture out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from contracts.kinds.enhance import EnhanceParams
+from contracts.media import EngineUse
+from media.color import ColorModel, Picture
+
+Beat = Callable[[], None]
+"""Called after each piece of real work, such as a tile."""
+
+
+class Enlarger(Protocol):
+    """Engines keep no memory of earlier pictures that could change a pixel: any cut gives the same result."""
+
+    use: EngineUse | None
+    """For the manifest; None when the picture's size is kept."""
+
+    def enlarge(self, picture: Picture, beat: Beat) -> Picture:
+        """4:2:0 integer code values, `scale` times as wide and high, padded to even sides."""
+        ...
+
+
+def make_enlarger(params: EnhanceParams, color: ColorModel) -> Enlarger:
+    """The engine for these wishes on this machine: the GPU where there is one. Loads the network.
+
+    Raises ENGINE_UNAVAILABLE when the network's files are missing.
+    """
+    from media.upscale.lanczos import Lanczos
+
+    if params.scale == 1 or params.upscaler == "lanczos" or params.strength == 0:
+        return Lanczos(color, params.scale)
+    from media.upscale.network import NetworkEnlarger
+
+    return NetworkEnlarger(_load(params), color, params.scale, params.strength)
+
+
+def _load(params: EnhanceParams) -> Network:
+    from media.upscale.ncnn_network import NcnnNetwork
+
+    return NcnnNetwork(params.upscaler)
