@@ -1,0 +1,99 @@
+"""The one way to a session. The edge (an API request, an activity) opens the transaction; repositories never commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from contracts.errors import Code, EchoError
+from contracts.settings import Settings
+from contracts.timing import RECORD_TIMEOUT
+
+STATEMENT_TIMEOUT_MS = int(RECORD_TIMEOUT.total_seconds() * 1000 * 0.5)
+"""A statement gives up before its step does, so that the retry does not meet the first attempt still waiting."""
+
+RECONNECT_S = 0.5
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={
+                "application_name": "echoshot",
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+                f" -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS * 2}",
+            },
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Database:
+        return cls(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Commits on leaving, rolls back on any exception. A lost connection is `Code.UNAVAILABLE`: whether the
+        commit arrived is then unknown, so the caller repeats with the same keys."""
+        with _unavailable():
+            async with self._sessions.begin() as session:
+                yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Read only, and every query sees the same moment."""
+        with _unavailable():
+            async with self._sessions.begin() as session:
+                await session.connection(
+                    execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+                )
+                yield session
+
+    async def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
+        """Notifications as (channel, payload), for ever. After every connect, also the first, each channel
+        yields an empty payload: notices may have been missed, so look at the tables."""
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._libpq_url(), autocommit=True
+                ) as connection:
+                    for channel in channels:
+                        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                    for channel in channels:
+                        yield channel, ""
+                    async for notice in connection.notifies():
+                        yield notice.channel, notice.payload
+            except psycopg.OperationalError:
+                await asyncio.sleep(RECONNECT_S)
+
+    def _libpq_url(self) -> str:
+        return make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+
+class _unavailable:
+    """Turns the loss of the database into our own error; everything else passes."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OperationalError | InterfaceError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise EchoError(Code.UNAVAILABLE, f"database: {type(error.orig).__name__}") from error

@@ -1,0 +1,237 @@
+"""Where a job's money and its state change together: one transaction each, of the caller (docs/adr/021).
+
+The job row is locked first, then the ledger. Transfer ids come from the job's workflow id and the step, so whoever
+repeats a step (a retry, a reset, the sweeper) finds the first result. A settled job is never touched again: the step
+is told how it ended. The database refuses at commit any job whose state and hold disagree.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.errors import Code, EchoError
+from contracts.ids import JobId, TransferId, UserId, VideoId, job_workflow_id, transfer_id
+from contracts.jobs import NEXT, EventType, JobStatus
+from contracts.ledger import Balance, Bucket, CreditEffect, HoldState, TransferKind, TransferOrigin
+from contracts.pricing import Quote
+from contracts.settings import settings
+from contracts.video_job import Complete, HoldOutcome, Release, Settled
+from db import events, jobs, ledger, progress, saga_log, videos
+from db.tables import Job, User, Video
+
+
+async def open_job(
+    session: AsyncSession,
+    *,
+    user: User,
+    kind: str,
+    params: dict[str, Any],
+    video: Video,
+    quote: Quote,
+    uploaded: bool,
+    job_id: JobId | None = None,
+    actor: str | None = None,
+) -> Job:
+    """A new job with its price held; `uploaded` when the source is in store. CREDITS_SHORT leaves nothing behind
+    once the caller lets the error roll the transaction back."""
+    status = JobStatus.INGESTED if uploaded else JobStatus.CREATED
+    job = await jobs.insert_job(
+        session,
+        user_id=user.id,
+        kind=kind,
+        params=params,
+        video=video,
+        quote=quote,
+        status=status,
+        job_id=job_id,
+    )
+    origin = TransferOrigin(
+        actor=actor or f"user:{user.id}", step="hold", workflow_id=job_workflow_id(job.id), job_id=job.id
+    )
+    held = await ledger.hold(session, _key(job.id, "hold"), user.id, quote.credits, origin)
+    job.hold_id = held.hold_id
+    await saga_log.append(
+        session, job.id, "hold", "done", origin, key="hold",
+        credit_effect=CreditEffect.HELD, credits=held.amount, transfer_id=held.hold_id,
+    )  # fmt: skip
+    await events.append(session, job, EventType.STATUS, credit_effect=CreditEffect.HELD, credits=held.amount)
+    return job
+
+
+async def confirm_hold(session: AsyncSession, job_id: JobId, origin: TransferOrigin) -> HoldOutcome:
+    """The workflow sees for itself that the credits are held; it holds nothing twice."""
+    job = await jobs.lock_job(session, job_id)
+    if job.status.settled:
+        return HoldOutcome(status=job.status, held_credits=0)
+    held = await _current_hold(session, job)
+    await saga_log.append(
+        session, job_id, "hold", "done", origin, key="hold/confirmed", transfer_id=held.hold_id
+    )
+    return HoldOutcome(status=job.status, held_credits=held.amount)
+
+
+async def adjust_hold(
+    session: AsyncSession, job_id: JobId, credits: int, origin: TransferOrigin
+) -> HoldOutcome:
+    """Hold the measured price instead of the quoted one. When the user is short, the old hold stands and
+    `short_credits` says how much is missing; asking again after a grant may succeed."""
+    job = await jobs.lock_job(session, job_id)
+    if job.status.settled:
+        return HoldOutcome(status=job.status, held_credits=0)
+    old = await _current_hold(session, job)
+    if old.amount == credits:
+        return HoldOutcome(status=job.status, held_credits=old.amount)
+    available = (await ledger.lock_balance(session, job.user_id)).available
+    short = credits - old.amount - available
+    if short > 0:
+        await saga_log.append(
+            session, job_id, "adjust_hold", "waiting", origin, key=f"adjust/{old.hold_id}/{credits}/short",
+            detail=f"{credits} credits needed, {old.amount} held, {available} available",
+        )  # fmt: skip
+        return HoldOutcome(status=job.status, held_credits=old.amount, short_credits=short)
+    # A hold is replaced at most once, so its id makes the keys of the two transfers that replace it.
+    replaced_by = _key(job_id, f"hold/after/{old.hold_id}")
+    origin = origin.model_copy(update={"job_id": job_id})
+    await ledger.release(session, _key(job_id, f"hold/undo/{old.hold_id}"), old.hold_id, origin)
+    await ledger.hold(session, replaced_by, job.user_id, credits, origin)
+    job.hold_id = replaced_by
+    job.version += 1
+    await saga_log.append(
+        session, job_id, "adjust_hold", "done", origin, key=f"adjust/{old.hold_id}",
+        credit_effect=CreditEffect.HOLD_ADJUSTED, credits=credits, transfer_id=replaced_by,
+        detail=f"{old.amount} to {credits} credits",
+    )  # fmt: skip
+    await events.append(
+        session, job, EventType.STATUS, credit_effect=CreditEffect.HOLD_ADJUSTED, credits=credits
+    )
+    return HoldOutcome(status=job.status, held_credits=credits)
+
+
+async def complete_job(session: AsyncSession, complete: Complete, origin: TransferOrigin) -> Settled:
+    """Capture the price and register the result: no result without capture, no capture without result."""
+    job = await jobs.lock_job(session, complete.job_id)
+    if job.status.settled:
+        return await _how(session, job)
+    if JobStatus.SUCCEEDED not in NEXT[job.status]:
+        raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} is {job.status}, it cannot succeed")
+    held = await _current_hold(session, job)
+    origin = origin.model_copy(update={"job_id": job.id})
+    captured = _key(job.id, "capture")
+    await ledger.capture(session, captured, held.hold_id, complete.credits, origin)
+    now = (await session.execute(select(func.now()))).scalar_one()
+    result = await videos.add_result(
+        session,
+        job_id=job.id,
+        user_id=job.user_id,
+        filename=job.filename,
+        outcome=complete.outcome,
+        expires_at=now + timedelta(days=settings().result_days),
+    )
+    ended = Settled(
+        status=JobStatus.SUCCEEDED,
+        credit_effect=CreditEffect.CAPTURED,
+        credits=complete.credits,
+        transfer_id=captured,
+    )
+    return await _end(session, job, ended, origin, result_video_id=result.id)
+
+
+async def release_job(session: AsyncSession, release: Release, origin: TransferOrigin) -> Settled:
+    """End a job without a result: its hold goes back to the user."""
+    job = await jobs.lock_job(session, release.job_id)
+    if job.status.settled:
+        return await _how(session, job)
+    held = await _current_hold(session, job)
+    origin = origin.model_copy(update={"job_id": job.id, "reason": origin.reason or release.failure_code})
+    released = _key(job.id, "release")
+    expired = release.status is JobStatus.EXPIRED
+    await ledger.release(session, released, held.hold_id, origin, expired=expired)
+    if release.status is JobStatus.FAILED:
+        await progress.fail_running(session, job.id)
+    ended = Settled(
+        status=release.status,
+        credit_effect=CreditEffect.RELEASED,
+        credits=held.amount,
+        transfer_id=released,
+        failure_code=release.failure_code,
+    )
+    return await _end(session, job, ended, origin, detail=release.detail)
+
+
+async def settled(session: AsyncSession, job_id: JobId) -> Settled | None:
+    """How the job ended; None while it is active (and for no such job)."""
+    job = await jobs.get_job(session, job_id)
+    return await _how(session, job) if job is not None and job.status.settled else None
+
+
+async def grant_credits(
+    session: AsyncSession,
+    *,
+    user_id: UserId,
+    credits: int,
+    bucket: Bucket,
+    key: str,
+    actor: str,
+    reason: str,
+) -> Balance:
+    """An administrator's gift. `key` is the request's idempotency key: the same one grants once."""
+    granted = transfer_id(f"grant/{actor}/{key}", "grant")
+    origin = TransferOrigin(actor=actor, step="grant", reason=reason)
+    await ledger.grant(session, granted, user_id, credits, bucket, origin)
+    return await ledger.balance(session, user_id)
+
+
+def _key(job_id: JobId, step: str) -> TransferId:
+    # From the job, not from whoever calls: a started copy of the workflow must find the same transfers.
+    return transfer_id(job_workflow_id(job_id), step)
+
+
+async def _current_hold(session: AsyncSession, job: Job) -> HoldState:
+    held = None if job.hold_id is None else await ledger.get_hold(session, job.hold_id)
+    if held is None:
+        raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} has no hold")
+    return held
+
+
+async def _end(
+    session: AsyncSession,
+    job: Job,
+    ended: Settled,
+    origin: TransferOrigin,
+    *,
+    result_video_id: VideoId | None = None,
+    detail: str = "",
+) -> Settled:
+    finished_at = (await session.execute(select(func.now()))).scalar_one()
+    # All at once: the table's checks judge every UPDATE, and any query in between would write half of it.
+    job.status, job.attention, job.finished_at = ended.status, None, finished_at
+    job.failure_code, job.detail, job.result_video_id = ended.failure_code, detail, result_video_id
+    job.version += 1
+    effect, credits = ended.credit_effect, ended.credits
+    step, outcome = ("capture", "done") if effect is CreditEffect.CAPTURED else ("release", "compensated")
+    await saga_log.append(
+        session, job.id, step, outcome, origin, key="settle",
+        credit_effect=effect, credits=credits, transfer_id=ended.transfer_id, detail=ended.failure_code or "",
+    )  # fmt: skip
+    await events.append(session, job, EventType.STATUS, credit_effect=effect, credits=credits)
+    return ended
+
+
+async def _how(session: AsyncSession, job: Job) -> Settled:
+    resolution = None if job.hold_id is None else await ledger.get_resolution(session, job.hold_id)
+    if resolution is None:
+        return Settled(
+            status=job.status, credit_effect=CreditEffect.NONE, credits=0, failure_code=job.failure_code
+        )
+    captured = resolution.kind is TransferKind.CAPTURE
+    return Settled(
+        status=job.status,
+        credit_effect=CreditEffect.CAPTURED if captured else CreditEffect.RELEASED,
+        credits=resolution.amount,
+        transfer_id=resolution.id,
+        failure_code=job.failure_code,
+    )

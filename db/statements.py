@@ -1,0 +1,109 @@
+"""What a user reads about their credits: every transfer, newest first, and what was spent on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.errors import Code, EchoError
+from contracts.ids import UserId
+from contracts.ledger import TransferKind
+from db.pages import Page, Rows, cut
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A transfer, as the change that it made to the user's two sums."""
+
+    id: UUID
+    """Also the cursor of the list."""
+    at: datetime
+    kind: TransferKind
+    amount: int
+    available_change: int
+    held_change: int
+    job_id: str | None
+    reason: str
+
+
+async def history(session: AsyncSession, user_id: UserId, page: Page) -> Rows[Entry]:
+    forward = page.ending_before is None
+    cursor = page.starting_after or page.ending_before
+    from_seq = None if cursor is None else await _seq(session, user_id, cursor)
+    beyond, order = ("<", "DESC") if forward else (">", "ASC")
+    rows = await session.execute(
+        text(f"""
+            SELECT t.id, t.created_at AS at, t.kind, t.amount, t.job_id, t.reason, change.available, change.held
+              FROM transfers t
+             CROSS JOIN LATERAL (
+                   SELECT coalesce(sum(p.amount) FILTER (WHERE a.kind = 'available'), 0)::bigint AS available,
+                          coalesce(sum(p.amount) FILTER (WHERE a.kind = 'held'), 0)::bigint AS held
+                     FROM postings p JOIN accounts a ON a.id = p.account_id WHERE p.transfer_id = t.id) change
+             WHERE t.user_id = :user_id AND (cast(:from_seq AS bigint) IS NULL OR t.seq {beyond} :from_seq)
+             ORDER BY t.seq {order} LIMIT :limit"""),  # noqa: S608 - two words of our own
+        {"user_id": user_id, "from_seq": from_seq, "limit": page.limit + 1},
+    )
+    entries = [
+        Entry(
+            id=r.id,
+            at=r.at,
+            kind=TransferKind(r.kind),
+            amount=r.amount,
+            available_change=r.available,
+            held_change=r.held,
+            job_id=r.job_id,
+            reason=r.reason,
+        )
+        for r in rows
+    ]
+    return cut(entries, page)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Credits captured in one period for one kind of job."""
+
+    period: date
+    """First day, in UTC."""
+    kind: str
+    credits: int
+    jobs: int
+
+
+async def usage(
+    session: AsyncSession,
+    user_id: UserId,
+    from_: datetime,
+    to: datetime,
+    by: Literal["day", "month"] = "month",
+) -> list[Usage]:
+    """Captures in [from_, to), oldest period first."""
+    rows = await session.execute(
+        text("""
+            SELECT date_trunc(:by, t.created_at, 'UTC') AS period, coalesce(j.kind, '') AS kind,
+                   sum(t.amount)::bigint AS credits, count(*) AS jobs
+              FROM transfers t LEFT JOIN jobs j ON j.id = t.job_id
+             WHERE t.kind = 'capture' AND t.user_id = :user_id AND t.created_at >= :from AND t.created_at < :to
+             GROUP BY 1, 2 ORDER BY 1, 2"""),
+        {"by": by, "user_id": user_id, "from": from_, "to": to},
+    )
+    return [Usage(r.period.date(), r.kind, r.credits, r.jobs) for r in rows]
+
+
+async def _seq(session: AsyncSession, user_id: UserId, cursor: str) -> int:
+    try:
+        transfer_id = UUID(cursor)
+    except ValueError:
+        raise EchoError(Code.CURSOR_INVALID, "expected a transfer's id") from None
+    seq = await session.scalar(
+        text("SELECT seq FROM transfers WHERE id = :id AND user_id = :user_id"),
+        {"id": transfer_id, "user_id": user_id},
+    )
+    if seq is None:
+        raise EchoError(Code.CURSOR_INVALID, "no such transfer in this list")
+    return seq
