@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
 from activities.rooms import Rooms
+from contracts.ids import JobId, VideoId
 from contracts.maintenance import RetentionReport, RetentionRequest
 from contracts.video_job import JobRef
 from db import jobs, retention, videos
@@ -36,28 +38,30 @@ class HousekeepingActivities:
     @activity.defn(name="retain")
     async def retain(self, request: RetentionRequest) -> RetentionReport:
         """Each object is deleted before its row says so: a crash between the two deletes it once more."""
-        settings = self._rooms.settings
-        results = sources = work = 0
+        settings, now = self._rooms.settings, datetime.now(UTC)
         async with self._rooms.database.read() as session:
-            expired_results = await retention.expired_results(session)
-            old_sources = await retention.unused_sources(session, days=settings.upload_days)
-            settled = await retention.settled_jobs_with_work(session, hours=settings.work_file_hours)
-        for video in expired_results:
+            results = await retention.expired_results(session)
+            sources = await retention.unused_sources(session, now - timedelta(days=settings.upload_days))
+        for video in results:
             assert video.job_id is not None, "a result has the job that made it"
             await self._delete(keys.result_prefix(video.job_id))
             await self._forget_video(video.id)
-            results += 1
-        for video in old_sources:
+        for video in sources:
             await self._delete(keys.source_prefix(video.user_id, video.id))
             await self._forget_video(video.id)
-            sources += 1
-        for job_id in settled:
-            work += await self._delete(keys.work_prefix(job_id))
-            async with self._rooms.database.transaction() as session:
-                await retention.mark_work_deleted(session, job_id)
-        return RetentionReport(results_deleted=results, sources_deleted=sources, work_files_deleted=work)
+        work = await self._delete_old_work(now - timedelta(hours=settings.work_file_hours))
+        return RetentionReport(
+            results_deleted=len(results), sources_deleted=len(sources), work_files_deleted=work
+        )
 
-    async def _forget_video(self, video_id: videos.VideoId) -> None:
+    async def _delete_old_work(self, finished_before: datetime) -> int:
+        """Asks the store itself what is left over: a worker thought dead may write after the clean-up."""
+        found = await asyncio.to_thread(self._rooms.store.folders, keys.WORK)
+        async with self._rooms.database.read() as session:
+            old = await retention.settled_before(session, [JobId(name) for name in found], finished_before)
+        return sum([await self._delete(keys.work_prefix(job_id)) for job_id in sorted(old)])
+
+    async def _forget_video(self, video_id: VideoId) -> None:
         async with self._rooms.database.transaction() as session:
             await videos.mark_deleted(session, video_id)
 

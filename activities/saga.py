@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities.rooms import Rooms, origin
+from contracts.jobs import JobStatus
 from contracts.video_job import (
     AdjustHold,
     Complete,
@@ -29,9 +30,12 @@ class SagaActivities:
     @activity.defn(name="adjust_hold")
     async def adjust_hold(self, request: AdjustHold) -> HoldOutcome:
         async with self._database.transaction() as session:
-            return await settlement.adjust_hold(
+            outcome = await settlement.adjust_hold(
                 session, request.job_id, request.credits, origin(request.job_id, reason="measured price")
             )
+            if not outcome.status.settled and not outcome.short_credits:
+                await jobs.set_status(session, StatusChange(job_id=request.job_id, status=JobStatus.QUEUED))
+            return outcome
 
     @activity.defn(name="complete")
     async def complete(self, request: Complete) -> Settled:

@@ -29,4 +29,3 @@ class RetentionReport(Contract):
     results_deleted: int = 0
     sources_deleted: int = 0
     work_files_deleted: int = 0
-    uploads_aborted: int = 0

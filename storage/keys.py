@@ -18,8 +18,11 @@ def source_key(user_id: UserId, video_id: VideoId) -> str:
     return source_prefix(user_id, video_id) + "source"
 
 
+WORK = "work/"
+
+
 def work_prefix(job_id: JobId) -> str:
-    return f"work/{_part(job_id)}/"
+    return f"{WORK}{_part(job_id)}/"
 
 
 def plan_key(job_id: JobId) -> str:

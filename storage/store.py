@@ -198,6 +198,21 @@ class Store:
                         self._abort(item["Key"], item["UploadId"])
         return deleted
 
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under `prefix`, which ends with a slash."""
+        found: list[str] = []
+        with storage_errors(f"list {prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                found += [
+                    item["Prefix"].removeprefix(prefix).removesuffix("/")
+                    for item in page.get("CommonPrefixes", [])
+                    if "Prefix" in item
+                ]
+        return found
+
     def _stored(self, key: str) -> Artifact | None:
         head = self.head(key)
         return head and Artifact(
