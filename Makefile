@@ -25,9 +25,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: $(if $(wildcard $(PY)),,$(INSTALLED))  ## rewrite both locks after a change of pyproject.toml
+lock: $(if $(wildcard $(PY)),,$(INSTALLED))  ## rewrite the locks after a change of pyproject.toml
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --constraint requirements.lock -o requirements-runtime.lock
+	$(LOCK:pyproject.toml=dev/toolchain/go.txt) -o dev/toolchain/go.lock
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from dev.toolchain.gobuild import GoTool, build, cache_dir, tell
+from dev.toolchain.compiler import cache_dir, tell
+from dev.toolchain.gobuild import GoTool, build
 
 _TEMPORAL_SERVER = GoTool("temporal-server", "temporal", "go.temporal.io/server/cmd/server")
 _TEMPORAL_UI = GoTool("temporal-ui", "temporal", "github.com/temporalio/ui-server/v2/cmd/server")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.failures import ToolMissing
+from dev.toolchain.compiler import cache_dir, find_go, tell
 
 _HERE = Path(__file__).parent
 
@@ -39,17 +37,13 @@ class GoTool:
         return cache_dir() / f"{self.name}-{self.version}"
 
 
-def cache_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echoshotx" / "bin"
-
-
 def build(tool: GoTool) -> Path:
     """The program's path, after building it if this version never was. Raises `ToolMissing`."""
     if tool.path.exists():
         return tool.path
-    go = shutil.which("go")
+    go = find_go()
     if go is None:
-        raise ToolMissing(_advice(tool, "Go is not installed"))
+        raise ToolMissing(_advice(tool, "Go is neither installed nor could it be downloaded"))
     tell(
         f"Building {tool.name} {tool.version} from source (once, some minutes) / 소스에서 빌드 중 (처음 한 번) ..."
     )
@@ -58,7 +52,7 @@ def build(tool: GoTool) -> Path:
     with tempfile.TemporaryDirectory(dir=tool.path.parent) as folder:
         made = Path(folder) / tool.name
         result = subprocess.run(
-            [go, "build", "-o", str(made), tool.package],
+            [str(go), "build", "-o", str(made), tool.package],
             cwd=_HERE / tool.module,
             capture_output=True,
             text=True,
@@ -68,10 +62,6 @@ def build(tool: GoTool) -> Path:
             raise ToolMissing(_advice(tool, "\n".join(result.stderr.splitlines()[-8:])))
         made.replace(tool.path)
     return tool.path
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _advice(tool: GoTool, reason: str) -> str:
