@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     public_url: str = ""
     """Base URL that clients use, for the links in answers. Empty: the request's own."""
     request_body_bytes_max: int = 256 * 1024
+    cors_origins: tuple[str, ...] = ()
+    """Web origins that may call the API from a browser, as a JSON list. Empty: none."""
 
     work_dir: Path = Path(tempfile.gettempdir()) / "echoshot-work"
     """Scratch space of workers: cached sources and segments in the making."""

@@ -1,0 +1,74 @@
+"""`/v1/admin`: what only administrators may do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.admin.schemas import ById, BySubject, Granted, GrantRequest
+from api.auth import Caller, Role, require
+from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
+from api.problems import responses
+from api.services import CurrentServices
+from contracts.errors import Code, EchoError
+from contracts.ids import UserId
+from db.settlement import grant_credits
+from db.tables import User
+from db.users import ensure_user, find_user, get_user
+
+router = APIRouter(prefix="/admin", tags=["admin"])
+
+
+@router.post(
+    "/credits/grants",
+    status_code=201,
+    response_model=Granted,
+    summary="Grant credits to a user",
+    responses={
+        201: {"headers": {REPLAYED_HEADER: {"schema": {"type": "string", "enum": ["true"]}}}},
+        **responses(
+            Code.UNAUTHENTICATED,
+            Code.FORBIDDEN,
+            Code.NOT_FOUND,
+            Code.BAD_REQUEST,
+            Code.VALIDATION_FAILED,
+            Code.PAYLOAD_TOO_LARGE,
+            Code.TRANSFER_CONFLICT,
+            *IDEMPOTENCY_CODES,
+        ),
+    },
+)
+async def grant(
+    body: GrantRequest,
+    caller: Annotated[Caller, require(Role.ADMIN)],
+    once: CurrentOnce,
+    services: CurrentServices,
+) -> Response:
+    async def work(session: AsyncSession) -> Reply:
+        user = await _user(session, body.user, services.settings.oidc_issuer)
+        balance = await grant_credits(
+            session,
+            user_id=user.id,
+            credits=body.credits,
+            bucket=body.bucket,
+            key=once.key,
+            actor=caller.actor,
+            reason=body.reason,
+        )
+        return Reply(Granted(user_id=user.id, credits=body.credits, bucket=body.bucket, balance=balance))
+
+    return await once.run(work)
+
+
+async def _user(session: AsyncSession, wanted: BySubject | ById, issuer: str) -> User:
+    if isinstance(wanted, BySubject):
+        # `ensure_user` alone would overwrite what the user's own token has said of their address and language.
+        return await find_user(session, issuer=issuer, subject=wanted.subject) or await ensure_user(
+            session, issuer=issuer, subject=wanted.subject, email="", locale=""
+        )
+    user = await get_user(session, UserId(wanted.user_id))
+    if user is None:
+        raise EchoError(Code.NOT_FOUND, f"no user {wanted.user_id}")
+    return user

@@ -1,0 +1,37 @@
+"""Bodies of `/v1/admin`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from api.shapes import Body, Line, View
+from contracts.ledger import Balance, Bucket
+
+GRANT_CREDITS_MAX = 1_000_000
+"""A slip of the finger must not exceed what support can explain."""
+
+
+class BySubject(Body):
+    subject: Line
+    """As the identity provider names the user, who need not have signed in yet."""
+
+
+class ById(Body):
+    user_id: Annotated[str, StringConstraints(pattern=r"^usr_[0-9a-f]{32}$")]
+
+
+class GrantRequest(Body):
+    user: BySubject | ById
+    credits: int = Field(ge=1, le=GRANT_CREDITS_MAX, examples=[100])
+    bucket: Bucket = Bucket.PROMO
+    reason: Line = Field(examples=["welcome gift"])
+    """Written into the books."""
+
+
+class Granted(View):
+    user_id: str
+    credits: int
+    bucket: Bucket
+    balance: Balance

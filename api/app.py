@@ -1,0 +1,67 @@
+"""The application: routes, problems, middleware, and the services that live as long as the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from api import problems
+from api.admin import routes as admin
+from api.credits import routes as credits_
+from api.events import routes as events
+from api.idempotency import REPLAYED_HEADER
+from api.jobs import routes as jobs
+from api.middleware import REQUEST_ID_HEADER, RequestContext
+from api.openapi import DESCRIPTION, TAGS, document
+from api.ops import routes as ops
+from api.services import open_services
+from api.uploads import routes as uploads
+from api.users import routes as users
+from api.videos import routes as videos
+from contracts.errors import Code
+from contracts.settings import Settings
+
+VERSION = "1.0.0"
+"""Of the HTTP interface, not of the program."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="EchoShotX",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        redoc_url=None,
+        max_body_size=settings.request_body_bytes_max,
+        telemetry={"tracing": False},
+        # Problem is the only error shape; this keeps FastAPI from declaring its own 422.
+        responses=problems.responses(Code.VALIDATION_FAILED),
+        redirect_slashes=False,
+    )
+    v1 = APIRouter(prefix="/v1")
+    for module in (jobs, events, videos, uploads, credits_, users, admin):
+        v1.include_router(module.router)
+    app.include_router(v1)
+    app.include_router(ops.router)
+    problems.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", REQUEST_ID_HEADER, REPLAYED_HEADER],
+        )
+    app.add_middleware(RequestContext)
+    app.openapi = lambda: document(app)
+    return app

@@ -1,0 +1,97 @@
+"""Who is calling, and what they may do: the dependencies that routes ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
+
+from api.services import services_of
+from contracts.errors import Code, EchoError
+from contracts.ids import UserId
+
+CLAIM_CHARS_MAX = 320
+"""The longest e-mail address there can be; subjects are shorter."""
+
+
+class Role(StrEnum):
+    USER = "user"
+    SUPPORT = "support"
+    FINANCE = "finance"
+    ADMIN = "admin"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The person or machine behind a verified token, known to the database as `user_id`."""
+
+    user_id: UserId
+    subject: str
+    email: str
+    locale: str
+    roles: frozenset[str]
+
+    def has(self, *roles: Role) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+    @property
+    def actor(self) -> str:
+        """As written into the books and the saga log."""
+        role = next((role for role in (Role.ADMIN, Role.SUPPORT) if role in self.roles), Role.USER)
+        return f"{role}:{self.user_id}"
+
+
+async def authenticate(connection: HTTPConnection, token: str) -> Caller:
+    """The caller of a request or WebSocket; also kept in `connection.state.caller` for the log and the language."""
+    services = services_of(connection)
+    claims = await services.verifier.claims(token)
+    roles = claims.get("roles", [])
+    subject, email, locale = claims["sub"], str(claims.get("email", "")), str(claims.get("locale", ""))
+    if (
+        not isinstance(roles, list)
+        or "\0" in subject + email + locale
+        or max(len(subject), len(email)) > CLAIM_CHARS_MAX
+    ):
+        raise EchoError(Code.UNAUTHENTICATED, "token rejected: claims of unexpected form")
+    caller = Caller(
+        user_id=await services.users.user_id(subject, email, locale[:16]),
+        subject=subject,
+        email=email,
+        locale=locale[:16],
+        roles=frozenset(map(str, roles)) | {Role.USER},
+    )
+    connection.state.caller = caller
+    return caller
+
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="OIDC",
+    bearerFormat="JWT",
+    description="Access token of the configured OpenID Connect issuer; roles ride in its `roles` claim.",
+)
+
+
+async def current_caller(request: Request, credentials: Annotated[Any, Depends(_bearer)]) -> Caller:
+    if credentials is None:
+        raise EchoError(Code.UNAUTHENTICATED, "no bearer token")
+    return await authenticate(request, credentials.credentials)
+
+
+CurrentCaller = Annotated[Caller, Depends(current_caller)]
+
+
+def require(*roles: Role) -> Any:
+    """Dependency: the caller, who must have one of `roles`."""
+
+    async def allowed(caller: CurrentCaller) -> Caller:
+        if not caller.has(*roles):
+            raise EchoError(Code.FORBIDDEN, f"needs one of the roles {', '.join(roles)}")
+        return caller
+
+    return Depends(allowed)

@@ -1,0 +1,88 @@
+"""Bodies of `/v1/credits` and `/v1/pricing`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from api.shapes import PageQuery, View
+from contracts.ledger import TransferKind
+
+PERIOD_DEFAULT = timedelta(days=365)
+
+
+class HistoryQuery(PageQuery[UUID]):
+    """A page of transfers."""
+
+
+class Transfer(View):
+    """One line of the books, as the change that it made to the user's credits."""
+
+    id: UUID
+    at: datetime
+    kind: TransferKind
+    amount: int
+    available_change: int
+    held_change: int
+    job_id: str | None
+    reason: str
+
+
+class TransferPage(View):
+    data: tuple[Transfer, ...]
+    has_more: bool
+
+
+class UsageQuery(BaseModel):
+    """A stretch of time; by default the year that ends now."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    by: Literal["day", "month"] = "month"
+    from_: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC) - PERIOD_DEFAULT, alias="from")
+    """Inclusive."""
+    to: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    """Exclusive."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> UsageQuery:
+        if self.to < self.from_:
+            raise ValueError("`to` lies before `from`")
+        return self
+
+
+class UsageLine(View):
+    period: date
+    """First day of the period, in UTC."""
+    kind: str
+    credits: int
+    jobs: int
+
+
+class Usage(View):
+    data: tuple[UsageLine, ...]
+
+
+class KindPrice(View):
+    kind: str
+    title_en: str
+    title_ko: str
+    credits_per_started_minute: int
+
+
+class CreditPackage(View):
+    credits: int
+    krw: int
+
+
+class Pricing(View):
+    """What things cost, and how large a source may be."""
+
+    kinds: tuple[KindPrice, ...]
+    packages: tuple[CreditPackage, ...]
+    upload_bytes_max: int
+    single_put_bytes_max: int
+    duration_s_max: int

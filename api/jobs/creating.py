@@ -1,0 +1,131 @@
+"""Taking a job on: its source, its price, its hold and its upload, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.auth import Caller
+from api.jobs import schemas
+from api.links import Links
+from api.services import Services
+from contracts import pricing
+from contracts.errors import Code, EchoError
+from contracts.ids import UserId, VideoId
+from contracts.pricing import Quote
+from contracts.settings import Settings
+from contracts.video_job import JobInput
+from db import tables, videos
+from db.ids import new_id
+from db.settlement import open_job
+from db.tables import VideoState
+from db.users import get_user
+from storage.keys import source_key
+
+
+@dataclass(frozen=True)
+class Opened:
+    job: tables.Job
+    video: tables.Video
+    duplicate: bool
+
+
+async def open_requested(
+    session: AsyncSession, request: schemas.JobRequestBase, caller: Caller, settings: Settings
+) -> Opened:
+    """Hold the credits and write the job. CREDITS_SHORT, and every other error, leaves nothing behind."""
+    duplicate = False
+    if isinstance(request.source, schemas.ExistingVideo):
+        video = await _existing(session, request.source.video_id, caller.user_id)
+    else:
+        upload = request.source.upload
+        found = await videos.find_duplicate(session, caller.user_id, upload.sha256) if upload.sha256 else None
+        duplicate = found is not None
+        video = found or await _announced(session, upload, caller.user_id, settings)
+    job = await open_job(
+        session,
+        user=await _user(session, caller),
+        kind=request.kind,
+        params=request.params.model_dump(mode="json"),
+        video=video,
+        quote=quote_of(request.kind, video),
+        uploaded=video.state is VideoState.READY,
+    )
+    return Opened(job, video, duplicate)
+
+
+def quote_of(kind: str, video: tables.Video) -> Quote:
+    if video.info is not None:
+        return pricing.quote(kind, -(-video.info.duration_s * 1000 // 1), "measured")
+    return pricing.quote(kind, video.duration_ms, "declared" if video.duration_ms else "assumed")
+
+
+def job_input(job: tables.Job, video: tables.Video, settings: Settings) -> JobInput:
+    return JobInput(
+        job_id=job.id,
+        user_id=job.user_id,
+        kind=job.kind,
+        params=job.params,
+        video_id=job.video_id,
+        filename=job.filename,
+        quote_credits=job.quote_credits,
+        uploaded=video.state is not VideoState.PENDING,
+        deadlines=settings.deadlines,
+    )
+
+
+def upload_target(video: tables.Video, services: Services, links: Links) -> schemas.UploadTarget:
+    """A presigned PUT for a file of moderate size, and the address of the multipart upload for any size."""
+    multipart_url = links.video(video.id, "uploads")
+    if video.bytes > services.settings.single_put_bytes_max:
+        return schemas.UploadTarget(
+            video_id=video.id, url=None, headers={}, expires_at=None, multipart_url=multipart_url
+        )
+    put = services.presigner.put(video.object_key, video.bytes, video.content_type)
+    return schemas.UploadTarget(
+        video_id=video.id,
+        url=put.url,
+        headers=put.headers,
+        expires_at=put.expires_at,
+        multipart_url=multipart_url,
+    )
+
+
+async def _user(session: AsyncSession, caller: Caller) -> tables.User:
+    user = await get_user(session, caller.user_id)
+    if user is None:
+        raise EchoError(Code.UNAUTHENTICATED, f"user {caller.user_id} is gone")
+    return user
+
+
+async def _existing(session: AsyncSession, video_id: str, user_id: UserId) -> tables.Video:
+    video = await videos.get_video(session, user_id, VideoId(video_id))
+    if video is None or video.state is VideoState.DELETED:
+        raise EchoError(Code.NOT_FOUND, f"no video {video_id}")
+    if video.state is VideoState.REJECTED:
+        raise EchoError(Code(video.rejected_code or Code.CORRUPT), f"video {video_id} was rejected")
+    if video.state is not VideoState.READY:
+        raise EchoError(Code.VIDEO_NOT_READY, f"video {video_id} is {video.state}")
+    return video
+
+
+async def _announced(
+    session: AsyncSession, upload: schemas.UploadSpec, user_id: UserId, settings: Settings
+) -> tables.Video:
+    if upload.bytes > settings.upload_bytes_max:
+        raise EchoError(Code.UPLOAD_TOO_LARGE, fields={"bytes_max": settings.upload_bytes_max})
+    if upload.duration_ms and upload.duration_ms > settings.limits.duration_s_max * 1000:
+        raise EchoError(Code.TOO_LONG, fields={"duration_s_max": settings.limits.duration_s_max})
+    video_id = VideoId(new_id("vid"))
+    return await videos.create_source(
+        session,
+        user_id=user_id,
+        filename=upload.filename,
+        content_type=upload.content_type,
+        bytes_=upload.bytes,
+        sha256=upload.sha256,
+        object_key=source_key(user_id, video_id),
+        duration_ms=upload.duration_ms,
+        video_id=video_id,
+    )

@@ -1,0 +1,392 @@
+"""`/v1/jobs`: take on, watch, cancel and fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import Annotated, Literal
+from urllib.parse import quote as quote_path
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.auth import Caller, CurrentCaller, Role, require
+from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
+from api.jobs import schemas
+from api.jobs.creating import Opened, job_input, open_requested, upload_target
+from api.jobs.reading import own_job, readable_job
+from api.jobs.view import CurrentLocale, job_view
+from api.links import CurrentLinks, Links
+from api.problems import responses
+from api.services import CurrentServices, Services
+from api.shapes import JobIdPath
+from contracts import pricing
+from contracts.errors import Code, EchoError
+from contracts.ids import JobId, job_workflow_id
+from contracts.jobs import Attention, JobStatus
+from contracts.media import Thumbnail
+from contracts.video_job import JobInput
+from db import progress, saga_log, tables, videos
+from db.tables import VideoState
+from workflows import client as workflow
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+log = logging.getLogger("echoshot.api")
+
+COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED)
+LOCATION_HEADER = {"Location": {"schema": {"type": "string", "format": "uri"}}}
+ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this state of the job."}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=schemas.NewJob,
+    summary="Start a job",
+    responses={
+        201: {"headers": {REPLAYED_HEADER: {"schema": {"type": "string", "enum": ["true"]}}}},
+        **responses(
+            *COMMON,
+            Code.BAD_REQUEST,
+            *IDEMPOTENCY_CODES,
+            Code.CREDITS_SHORT,
+            Code.VIDEO_NOT_READY,
+            Code.PAYLOAD_TOO_LARGE,
+            Code.UPLOAD_TOO_LARGE,
+            Code.TOO_LONG,
+        ),
+    },
+)
+async def create_job(
+    body: schemas.JobRequest,
+    once: CurrentOnce,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    links: CurrentLinks,
+    locale: CurrentLocale,
+) -> Response:
+    """Holds the quoted credits and says where to upload. Then send the file, and `PATCH` the `ingested_url`.
+
+    With `video_id`, or with the SHA-256 of a video that you already have, there is nothing to upload.
+    """
+    opened: list[Opened] = []
+
+    async def work(session: AsyncSession) -> Reply:
+        new = await open_requested(session, body, caller, services.settings)
+        opened.append(new)
+        view = await job_view(session, new.job, links, locale)
+        target = None if new.video.state is VideoState.READY else upload_target(new.video, services, links)
+        return Reply(
+            schemas.NewJob(**dict(view), upload=target, duplicate=new.duplicate),
+            headers={"Location": view.status_url},
+        )
+
+    answer = await once.run(work)
+    for new in opened:
+        await _start(services, job_input(new.job, new.video, services.settings))
+    return answer
+
+
+@router.post(
+    "/quote", summary="Price of a job", responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED)
+)
+async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> pricing.Quote:
+    """Nothing is started or held."""
+    return pricing.quote(body.kind, body.duration_ms, "declared")
+
+
+@router.get(
+    "/{job_id}",
+    response_model=schemas.Job,
+    summary="State of a job",
+    responses={
+        200: {"headers": ETAG_HEADERS},
+        304: {"description": "Unchanged since the `If-None-Match` state."},
+        **responses(*COMMON),
+    },
+)
+async def get_job(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    links: CurrentLinks,
+    locale: CurrentLocale,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    async with services.database.read() as session:
+        job = await readable_job(session, job_id, caller)
+        body = (await job_view(session, job, links, locale)).model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Language, Authorization"}
+    if if_none_match and etag in [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+@router.patch(
+    "/{job_id}/ingested",
+    summary="Announce that the upload is complete",
+    responses=responses(
+        *COMMON,
+        Code.UPLOAD_INCOMPLETE,
+        Code.JOB_SETTLED,
+        Code.SIZE_MISMATCH,
+        Code.STORAGE_UNAVAILABLE,
+        Code.UNAVAILABLE,
+    ),
+)
+async def announce_upload(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    links: CurrentLinks,
+    locale: CurrentLocale,
+) -> schemas.Job:
+    """Checks that the file is in the store with its announced size, and lets the job go on. May be repeated."""
+    async with services.database.read() as session:
+        job, video = await _awaiting(session, job_id, caller)
+    if job.status is JobStatus.CREATED:
+        await _check_stored(services, video)
+        async with services.database.transaction() as session:
+            await videos.mark_uploaded(session, video.id)
+        # First the row, then the signal: when the signal fails, the client is told to announce again.
+        given = job_input(job, video, services.settings)
+        await services.temporal.call(lambda client: workflow.start_job(client, services.settings, given))
+        await services.temporal.call(lambda client: workflow.announce_upload(client, job.id))
+    return await _now(services, job_id, caller, links, locale)
+
+
+@router.post(
+    "/{job_id}/upload",
+    summary="A fresh upload URL",
+    responses=responses(*COMMON, Code.JOB_STATE_CONFLICT, Code.JOB_SETTLED),
+)
+async def renew_upload(
+    job_id: JobIdPath, caller: CurrentCaller, services: CurrentServices, links: CurrentLinks
+) -> schemas.UploadTarget:
+    """For a job that still waits for its file. Naturally idempotent: no Idempotency-Key is needed."""
+    async with services.database.read() as session:
+        job, video = await _awaiting(session, job_id, caller)
+    if job.status is not JobStatus.CREATED or video.state is not VideoState.PENDING:
+        raise EchoError(Code.JOB_STATE_CONFLICT, "the file is uploaded already")
+    return upload_target(video, services, links)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    summary="Cancel a job",
+    responses=responses(*COMMON, Code.JOB_SETTLED, Code.UNAVAILABLE),
+)
+async def cancel(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    links: CurrentLinks,
+    locale: CurrentLocale,
+) -> schemas.Job:
+    """Asks the job to stop; its credits are released moments later. Naturally idempotent."""
+    async with services.database.read() as session:
+        job = await own_job(session, job_id, caller)
+        video = await _source(session, job)
+    if job.status is not JobStatus.CANCELED:
+        _refuse_settled(job)
+        given = job_input(job, video, services.settings)
+        await services.temporal.call(lambda client: workflow.cancel_job(client, services.settings, given))
+    return await _now(services, job_id, caller, links, locale)
+
+
+@router.post(
+    "/{job_id}/resume",
+    status_code=202,
+    summary="Go on after credits were added",
+    responses=responses(*COMMON, Code.JOB_SETTLED, Code.UNAVAILABLE),
+)
+async def resume(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    links: CurrentLinks,
+    locale: CurrentLocale,
+) -> schemas.Job:
+    """For a job whose `attention` is `funds`; any other active job is left alone. Naturally idempotent."""
+    async with services.database.read() as session:
+        job = await own_job(session, job_id, caller)
+    _refuse_settled(job)
+    if job.attention is Attention.FUNDS:
+        await services.temporal.call(lambda client: workflow.announce_funds(client, job.id))
+    return await _now(services, job_id, caller, links, locale)
+
+
+@router.patch(
+    "/{job_id}/heartbeat",
+    status_code=204,
+    summary="Report progress of an engine hosted elsewhere",
+    responses=responses(*COMMON, Code.FORBIDDEN, Code.JOB_SETTLED),
+)
+async def heartbeat(
+    job_id: JobIdPath,
+    body: schemas.Heartbeat,
+    services: CurrentServices,
+    caller: Annotated[Caller, require(Role.WORKER)],
+) -> Response:
+    """`job_settled` means: stop working on it. Progress never falls, so reports may repeat and overtake each other."""
+    async with services.database.transaction() as session:
+        if not await progress.report(session, JobId(job_id), body.stage, body.part, body.done, body.total):
+            raise EchoError(Code.JOB_SETTLED, f"job {job_id}")
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{job_id}/result",
+    response_model=schemas.Result,
+    summary="The finished video",
+    responses={
+        200: {"description": "With `Accept: application/json`: where the files are, and what is in them."},
+        302: {"description": "To a presigned URL that honours Range.", "headers": LOCATION_HEADER},
+        **responses(*COMMON, Code.RESULT_NOT_READY, Code.JOB_STATE_CONFLICT, Code.RESULT_EXPIRED),
+    },
+)
+async def result(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    video = await _result_video(services, job_id, caller)
+    presigned = services.presigner.get(video.object_key, _result_name(video.filename), video.content_type)
+    if "application/json" not in accept:
+        return RedirectResponse(presigned.url, 302, headers={"Cache-Control": "no-store"})
+    thumbnails = [
+        schemas.ThumbnailLink(
+            at_percent=thumbnail.at_percent,
+            url=_thumbnail_url(services, thumbnail),
+            width=thumbnail.width,
+            height=thumbnail.height,
+        )
+        for thumbnail in video.thumbnails or ()
+    ]
+    assert video.verified_sha256
+    assert video.info
+    assert video.manifest_key
+    manifest = services.presigner.get(video.manifest_key, "manifest.json", "application/json")
+    body = schemas.Result(
+        video_id=video.id,
+        url=presigned.url,
+        expires_at=presigned.expires_at,
+        bytes=video.bytes,
+        sha256=video.verified_sha256,
+        info=video.info,
+        manifest_url=manifest.url,
+        thumbnails=tuple(thumbnails),
+    )
+    return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/{job_id}/thumbnail",
+    status_code=302,
+    response_class=RedirectResponse,
+    summary="A still of the finished video",
+    responses={
+        302: {"description": "To a presigned URL of a JPEG.", "headers": LOCATION_HEADER},
+        **responses(*COMMON, Code.RESULT_NOT_READY, Code.JOB_STATE_CONFLICT, Code.RESULT_EXPIRED),
+    },
+)
+async def thumbnail(
+    job_id: JobIdPath,
+    caller: CurrentCaller,
+    services: CurrentServices,
+    at: Annotated[Literal[10, 50, 90], Query(description="Percent of the duration.")] = 50,
+) -> Response:
+    video = await _result_video(services, job_id, caller)
+    for candidate in video.thumbnails or ():
+        if candidate.at_percent == at:
+            url = _thumbnail_url(services, candidate)
+            return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})
+    raise EchoError(Code.NOT_FOUND, f"job {job_id} has no thumbnail at {at} percent")
+
+
+@router.get(
+    "/{job_id}/saga", summary="Every step and what it did to the credits", responses=responses(*COMMON)
+)
+async def saga(job_id: JobIdPath, caller: CurrentCaller, services: CurrentServices) -> schemas.Saga:
+    """For the owner, support, finance and administrators."""
+    async with services.database.read() as session:
+        job = await readable_job(session, job_id, caller, Role.FINANCE)
+        steps = await saga_log.list_steps(session, job.id)
+    workflow_id = job_workflow_id(job.id)
+    ui = services.settings.temporal_ui_url.rstrip("/")
+    url = (
+        f"{ui}/namespaces/{services.settings.temporal_namespace}/workflows/{quote_path(workflow_id, safe='')}"
+    )
+    staff = caller.has(Role.SUPPORT, Role.FINANCE, Role.ADMIN)
+    return schemas.Saga(
+        workflow_id=workflow_id, workflow_url=url if ui and staff else None, steps=tuple(steps)
+    )
+
+
+async def _start(services: Services, given: JobInput) -> None:
+    """The job is committed, so the answer is 201 whatever happens here: the sweeper starts what was missed."""
+    try:
+        await services.temporal.call(lambda client: workflow.start_job(client, services.settings, given))
+    except EchoError as error:
+        services.metrics.unstarted.inc()
+        log.warning("job %s is left to the sweeper: %s", given.job_id, error)
+
+
+async def _now(services: Services, job_id: str, caller: Caller, links: Links, locale: str) -> schemas.Job:
+    async with services.database.read() as session:
+        return await job_view(session, await own_job(session, job_id, caller), links, locale)
+
+
+async def _awaiting(session: AsyncSession, job_id: str, caller: Caller) -> tuple[tables.Job, tables.Video]:
+    """An active job of the caller and its source."""
+    job = await own_job(session, job_id, caller)
+    _refuse_settled(job)
+    return job, await _source(session, job)
+
+
+async def _source(session: AsyncSession, job: tables.Job) -> tables.Video:
+    video = await videos.get_video(session, job.user_id, job.video_id)
+    assert video is not None, "rows of videos are never deleted"
+    return video
+
+
+def _refuse_settled(job: tables.Job) -> None:
+    if job.status.settled:
+        raise EchoError(Code.JOB_SETTLED, f"job {job.id} is {job.status}")
+
+
+async def _check_stored(services: Services, video: tables.Video) -> None:
+    head = await asyncio.to_thread(services.store.head, video.object_key)
+    if head is None:
+        raise EchoError(Code.UPLOAD_INCOMPLETE, "nothing is stored yet")
+    if head.bytes != video.bytes:
+        raise EchoError(Code.SIZE_MISMATCH, fields={"announced": video.bytes, "stored": head.bytes})
+
+
+async def _result_video(services: Services, job_id: str, caller: Caller) -> tables.Video:
+    async with services.database.read() as session:
+        job = await own_job(session, job_id, caller)
+        if job.status is not JobStatus.SUCCEEDED:
+            code = Code.JOB_STATE_CONFLICT if job.status.settled else Code.RESULT_NOT_READY
+            raise EchoError(code, f"job {job_id} is {job.status}")
+        assert job.result_video_id, "a job succeeds together with its result"
+        video = await videos.get_video(session, job.user_id, job.result_video_id)
+    if video is None or video.state is VideoState.DELETED:
+        raise EchoError(Code.RESULT_EXPIRED, f"the result of job {job_id} is deleted")
+    return video
+
+
+def _thumbnail_url(services: Services, thumbnail: Thumbnail) -> str:
+    artifact = thumbnail.artifact
+    return services.presigner.get(
+        artifact.key, f"thumbnail-{thumbnail.at_percent}.jpg", artifact.content_type
+    ).url
+
+
+def _result_name(filename: str) -> str:
+    return f"{filename.rpartition('.')[0] or filename}-echoshot.mp4"

@@ -1,0 +1,195 @@
+"""Bodies of `/v1/jobs`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from api.shapes import Body, JobIdText, Line, PageQuery, Sha256, VideoIdText, View
+from contracts.jobs import Attention, JobStatus, SagaStep, Stage
+from contracts.kinds import KINDS
+from contracts.kinds.base import JobParams
+from contracts.ledger import CreditEffect
+from contracts.media import MediaInfo
+from contracts.pricing import Quote
+
+ContentType = Literal["video/mp4", "video/quicktime", "video/x-msvideo", "video/x-matroska", "video/webm"]
+DURATION_MS_MAX = 24 * 3600 * 1000
+BYTES_MAX = 5 * 1024**4
+"""S3's largest object; the platform's own limit is a setting and answers `upload_too_large`."""
+
+
+class UploadSpec(Body):
+    """A file that is about to be uploaded."""
+
+    filename: Line = Field(examples=["stage.mp4"])
+    bytes: int = Field(ge=1, le=BYTES_MAX, examples=[48_213_004])
+    content_type: ContentType = Field(examples=["video/mp4"])
+    sha256: Sha256 | None = None
+    """Hex. Checked when given; a file that the user has already uploaded is then not uploaded again."""
+    duration_ms: int | None = Field(default=None, ge=1, le=DURATION_MS_MAX, examples=[183_000])
+    """For the quote; the measured duration decides the price."""
+
+
+class NewUpload(Body):
+    upload: UploadSpec
+
+
+class ExistingVideo(Body):
+    video_id: VideoIdText
+    """One of the user's own videos, uploaded and checked before, or a result."""
+
+
+class JobRequestBase(Body):
+    """What every kind of job asks for."""
+
+    kind: str
+    params: JobParams
+    source: NewUpload | ExistingVideo
+
+
+if TYPE_CHECKING:
+    JobRequest = JobRequestBase
+    KindName = str
+else:
+    # Made from the registry of kinds, so that a new kind needs no change here: one body each, told apart by `kind`.
+    KindName = Literal[tuple(KINDS)]
+    JobRequest = reduce(
+        or_,
+        (
+            create_model(
+                f"{kind.name.title()}Request",
+                __base__=JobRequestBase,
+                __doc__=f"A job of kind `{kind.name}`.",
+                kind=(Literal[kind.name], ...),
+                params=(kind.params, kind.params()),
+            )
+            for kind in KINDS.values()
+        ),
+    )
+    if len(KINDS) > 1:
+        JobRequest = Annotated[JobRequest, Field(discriminator="kind")]
+
+
+class QuoteRequest(Body):
+    kind: KindName = Field(examples=["enhance"])
+    duration_ms: int = Field(ge=1, le=DURATION_MS_MAX, examples=[183_000])
+
+
+class Failure(View):
+    """Why a job ended without a result."""
+
+    code: str
+    message: str
+    """A sentence for the user, in Korean or English."""
+
+
+class Job(View):
+    """A job as its owner sees it."""
+
+    id: str
+    kind: str
+    params: dict[str, Any]
+    status: JobStatus
+    stages: tuple[Stage, ...]
+    """Every stage of the kind, in order, each with its own percentage."""
+    eta_s: int | None
+    """Seconds until the result, once progress allows an estimate."""
+    quote: Quote
+    credit_effect: CreditEffect
+    """What the last change of state did to the credits."""
+    credits_held: int
+    attention: Attention | None
+    """Set while the job waits for a person: `funds` for its owner, `fault` for support."""
+    failure: Failure | None
+    source_video_id: str
+    result_video_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    status_url: str
+    events_url: str
+    cancel_url: str
+    result_url: str
+    saga_url: str
+    ingested_url: str
+
+
+class UploadTarget(View):
+    """Where the file goes. `url` is null for files that must be sent in parts (`multipart_url`)."""
+
+    video_id: str
+    method: Literal["PUT"] = "PUT"
+    url: str | None
+    headers: dict[str, str]
+    """To be sent with the PUT exactly as they are."""
+    expires_at: datetime | None
+    multipart_url: str
+
+
+class NewJob(Job):
+    """A job that was just taken on."""
+
+    upload: UploadTarget | None
+    """Null when nothing has to be uploaded."""
+    duplicate: bool
+    """True when the announced SHA-256 is that of a video that the user already has."""
+
+
+class JobPage(View):
+    data: tuple[Job, ...]
+    has_more: bool
+
+
+class JobQuery(PageQuery[JobIdText]):
+    """Filters of a list of jobs."""
+
+    status: list[JobStatus] = Field(default=[])
+    kind: list[KindName] = Field(default=[])
+    created_from: datetime | None = None
+    """Inclusive."""
+    created_to: datetime | None = None
+    """Exclusive."""
+
+
+class ThumbnailLink(View):
+    at_percent: int
+    url: str
+    width: int
+    height: int
+
+
+class Result(View):
+    """The finished video. Every URL works without a token until `expires_at`, and honours Range."""
+
+    video_id: str
+    url: str
+    expires_at: datetime
+    bytes: int
+    sha256: str
+    info: MediaInfo
+    manifest_url: str
+    thumbnails: tuple[ThumbnailLink, ...]
+
+
+class Saga(View):
+    """Every step of the job with its effect on the books, oldest first."""
+
+    workflow_id: str
+    workflow_url: str | None
+    """The Temporal Web UI, for staff."""
+    steps: tuple[SagaStep, ...]
+
+
+class Heartbeat(Body):
+    """Progress of an engine that is hosted elsewhere."""
+
+    stage: Line
+    part: int = Field(ge=0, le=1_000_000)
+    """Index of the part of the stage that is reported."""
+    done: int = Field(ge=0, le=2**53)
+    total: int = Field(ge=1, le=2**53)

@@ -1,0 +1,92 @@
+"""From rows to the job that its owner sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.jobs import schemas
+from api.links import Links
+from api.problems import locale_of
+from contracts.errors import sentence
+from contracts.jobs import JobStatus, Stage, StageState
+from contracts.kinds import KINDS
+from contracts.ledger import CreditEffect
+from db import events
+from db.ledger import hold_amounts
+from db.progress import eta_s
+from db.tables import Job
+
+
+def current_locale(request: Request) -> str:
+    return locale_of(request)
+
+
+CurrentLocale = Annotated[str, Depends(current_locale)]
+
+
+async def job_view(session: AsyncSession, job: Job, links: Links, locale: str) -> schemas.Job:
+    return (await job_views(session, [job], links, locale))[0]
+
+
+async def job_views(
+    session: AsyncSession, jobs: Sequence[Job], links: Links, locale: str
+) -> tuple[schemas.Job, ...]:
+    stages = await events.stages_of(session, [job.id for job in jobs])
+    holds = [job.hold_id for job in jobs if job.hold_id and not job.status.settled]
+    held = await hold_amounts(session, holds) if holds else {}
+    return tuple(
+        _view(
+            job,
+            stages.get(job.id) or _undeclared(job.kind),
+            held.get(job.hold_id, 0) if job.hold_id else 0,
+            links,
+            locale,
+        )
+        for job in jobs
+    )
+
+
+def _view(job: Job, stages: tuple[Stage, ...], credits_held: int, links: Links, locale: str) -> schemas.Job:
+    failure = None
+    if job.failure_code:
+        failure = schemas.Failure(code=job.failure_code, message=sentence(job.failure_code, locale))
+    return schemas.Job(
+        id=job.id,
+        kind=job.kind,
+        params=job.params,
+        status=job.status,
+        stages=stages,
+        eta_s=None if job.status.settled else eta_s(stages, job.started_at, datetime.now(UTC)),
+        quote=job.quote,
+        credit_effect=_credit_effect(job.status),
+        credits_held=credits_held,
+        attention=job.attention,
+        failure=failure,
+        source_video_id=job.video_id,
+        result_video_id=job.result_video_id,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        status_url=links.job(job.id),
+        events_url=links.job(job.id, "events"),
+        cancel_url=links.job(job.id, "cancel"),
+        result_url=links.job(job.id, "result"),
+        saga_url=links.job(job.id, "saga"),
+        ingested_url=links.job(job.id, "ingested"),
+    )
+
+
+def _credit_effect(status: JobStatus) -> CreditEffect:
+    if not status.settled:
+        return CreditEffect.HELD
+    return CreditEffect.CAPTURED if status is JobStatus.SUCCEEDED else CreditEffect.RELEASED
+
+
+def _undeclared(kind: str) -> tuple[Stage, ...]:
+    """Before the workflow has declared them: every stage of the kind, waiting."""
+    return tuple(Stage(name=name, state=StageState.WAITING, percent=0) for name in KINDS[kind].stages)

@@ -1,0 +1,29 @@
+"""The addresses in answers: absolute, on the base URL that clients use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from api.services import services_of
+
+
+class Links:
+    def __init__(self, base_url: str) -> None:
+        self.base = f"{base_url.rstrip('/')}/v1"
+
+    def job(self, job_id: str, leaf: str = "") -> str:
+        return f"{self.base}/jobs/{job_id}" + (f"/{leaf}" if leaf else "")
+
+    def video(self, video_id: str, leaf: str = "") -> str:
+        return f"{self.base}/videos/{video_id}" + (f"/{leaf}" if leaf else "")
+
+
+def links_of(connection: HTTPConnection) -> Links:
+    """`public_url` when set: behind a proxy the request's own host is not the one that clients see."""
+    return Links(services_of(connection).settings.public_url or str(connection.base_url))
+
+
+CurrentLinks = Annotated[Links, Depends(links_of)]

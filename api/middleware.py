@@ -1,0 +1,74 @@
+"""Round every HTTP request: an id, one log line, its latency, and a problem answer when all else failed."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem
+from api.services import services_of
+from contracts.errors import Code
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+log = logging.getLogger("echoshot.api")
+
+
+class RequestContext:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        sent_in = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = sent_in if _REQUEST_ID.fullmatch(sent_in) else f"req_{secrets.token_hex(8)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        first_byte_s: float | None = None
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal first_byte_s, status
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                first_byte_s, status = time.perf_counter() - began, message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            elif message["type"] == "websocket.accept":
+                status = 101
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("unforeseen failure", extra={"fields": {"request_id": request_id}})
+            if status or scope["type"] == "websocket":
+                raise
+            await problem(HTTPConnection(scope), Code.INTERNAL)(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, first_byte_s, time.perf_counter() - began)
+
+    def _record(self, scope: Scope, status: int, first_byte_s: float | None, total_s: float) -> None:
+        """Neither query strings nor headers are logged: both may carry tokens."""
+        connection = HTTPConnection(scope)
+        method = scope.get("method", "WEBSOCKET")
+        route = getattr(scope.get("route"), "path", "unmatched")
+        if first_byte_s is not None:
+            services_of(connection).metrics.http_seconds.labels(method, route, status).observe(first_byte_s)
+        caller = getattr(connection.state, "caller", None)
+        fields = {
+            "request_id": connection.state.request_id,
+            "method": method,
+            "path": scope["path"],
+            "route": route,
+            "status": status,
+            "ms": round(total_s * 1000, 1),
+            "user_id": caller.user_id if caller else None,
+        }
+        log.info("request", extra={"fields": fields})

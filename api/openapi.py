@@ -1,0 +1,55 @@
+"""The OpenAPI document: FastAPI's, with the one error shape in place of the framework's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.problems import FieldError, Problem
+
+DESCRIPTION = """Turns phone footage of concerts into finished videos, paid with credits.
+
+1. `POST /v1/jobs` holds the quoted credits and answers where to upload.
+2. `PUT` the file to the presigned URL (or in parts), then `PATCH` the job's `ingested_url`.
+3. Follow `events_url` (SSE) or poll `status_url` with `If-None-Match`.
+4. `GET` the `result_url`.
+
+Errors are `application/problem+json`. Requests that create something take an `Idempotency-Key`; all other
+requests may be repeated as they are. Lists are walked by `starting_after` and `ending_before`, newest first.
+Live events also come over a WebSocket, `/v1/jobs/{id}/ws`.
+"""
+
+TAGS = [
+    {"name": "jobs", "description": "Take on, watch, cancel and fetch."},
+    {"name": "events", "description": "Live progress."},
+    {"name": "videos", "description": "Uploaded sources and results."},
+    {"name": "uploads", "description": "Large files in parts, resumable."},
+    {"name": "credits", "description": "Balance, books and prices."},
+    {"name": "users", "description": "The caller."},
+    {"name": "admin", "description": "For administrators."},
+    {"name": "operations", "description": "For orchestrators and monitoring."},
+]
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = schema["components"]["schemas"]
+        for framework_own in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(framework_own, None)
+        for model in (Problem, FieldError):
+            definition = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name, nested in definition.pop("$defs", {}).items():
+                schemas.setdefault(name, nested)
+            schemas[model.__name__] = definition
+        schema["components"]["schemas"] = dict(sorted(schemas.items()))
+        app.openapi_schema = schema
+    return app.openapi_schema

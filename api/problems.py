@@ -1,0 +1,172 @@
+"""Every error answer of the API: RFC 9457 `application/problem+json`, rendered in one place.
+
+The codes, HTTP statuses and sentences live in `contracts/errors.py`; this module adds the request's id, the
+language of the reader and the declarations for the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from contracts.errors import ERRORS, Code, EchoError, sentence
+from contracts.ledger import CreditEffect
+
+MEDIA_TYPE = "application/problem+json"
+FIELD_ERRORS_MAX = 20
+"""A body may be wrong in a thousand places; the first ones tell enough."""
+
+log = logging.getLogger("echoshot.api")
+
+
+class FieldError(BaseModel):
+    """One field that was not accepted."""
+
+    field: str = Field(description="Dotted path, beginning with `body`, `query`, `path` or `header`.")
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; some codes add numbers, such as `required` and `available` credits."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="URN of the code.", examples=["urn:echoshot:problem:not_found"])
+    title: str = Field(description="What went wrong, in Korean or English by `Accept-Language`.")
+    status: int
+    code: Code
+    retryable: bool = Field(description="Whether the same request may succeed later without a change.")
+    credit_effect: CreditEffect = Field(
+        CreditEffect.NONE,
+        description="What this answer did to credits: nothing, a failed request takes none.",
+    )
+    request_id: str
+    detail: str | None = Field(None, description="More, for engineers; in English.")
+    errors: list[FieldError] | None = Field(None, description="Of a request that did not validate.")
+
+
+STATUS_CODES: dict[int, Code] = {
+    400: Code.BAD_REQUEST,
+    401: Code.UNAUTHENTICATED,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.PAYLOAD_TOO_LARGE,
+    503: Code.UNAVAILABLE,
+}
+"""What the framework's own errors are called here."""
+
+
+def locale_of(connection: HTTPConnection) -> str:
+    """`ko` or `en`: by Accept-Language, else by the token's `locale` claim, else English."""
+    for part in connection.headers.get("accept-language", "").split(","):
+        tag = part.split(";")[0].strip().lower()
+        if tag[:2] in ("ko", "en"):
+            return tag[:2]
+    caller = getattr(connection.state, "caller", None)
+    return "ko" if caller is not None and caller.locale.startswith("ko") else "en"
+
+
+def problem(
+    connection: HTTPConnection,
+    code: Code,
+    *,
+    detail: str = "",
+    fields: dict[str, str | int] | None = None,
+    errors: Sequence[FieldError] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """The answer for `code`; `fields` become extension members beside the standard ones."""
+    info = ERRORS[code]
+    body = Problem(
+        type=f"urn:echoshot:problem:{code}",
+        title=sentence(code, locale_of(connection)),
+        status=info.status,
+        code=code,
+        retryable=info.retryable,
+        credit_effect=CreditEffect.NONE,
+        request_id=getattr(connection.state, "request_id", ""),
+        detail=detail or None,
+        errors=list(errors) or None,
+    )
+    headers = dict(headers or {})
+    if info.status == 401:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="echoshot", error="invalid_token"')
+    if info.status in (429, 503):
+        headers.setdefault("Retry-After", "5")
+    return JSONResponse(
+        body.model_dump(mode="json", exclude_none=True) | (fields or {}),
+        status_code=info.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def render(connection: HTTPConnection, error: EchoError) -> Response:
+    if error.info.status >= 500:
+        log.error("request failed: %s", error, exc_info=error, extra={"code": error.code})
+    return problem(connection, error.code, detail=error.detail, fields=error.fields)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every failure as a problem, the framework's own and the unforeseen ones included."""
+
+    @app.exception_handler(EchoError)
+    async def _known(request: Request, error: EchoError) -> Response:
+        return render(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        found = error.errors()
+        code = Code.BAD_REQUEST if found and found[0]["type"] == "json_invalid" else Code.VALIDATION_FAILED
+        # The input is left out on purpose: it may be large, or a secret sent to the wrong field.
+        errors = [
+            FieldError(field=".".join(map(str, item["loc"])), message=item["msg"])
+            for item in found[:FIELD_ERRORS_MAX]
+        ]
+        return problem(request, code, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def _framework(request: Request, error: HTTPException) -> Response:
+        code = STATUS_CODES.get(error.status_code, Code.BAD_REQUEST)
+        return problem(request, code, headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> Response:
+        # Logged with its traceback by the server; the caller learns only the request id.
+        return problem(request, Code.INTERNAL)
+
+
+def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI declarations of the errors that a route can answer, one example per code."""
+    declared: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        info = ERRORS[code]
+        entry = declared.setdefault(
+            info.status,
+            {
+                "description": "",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        entry["description"] = " / ".join(filter(None, [entry["description"], f"`{code}`: {info.en}"]))
+        entry["content"][MEDIA_TYPE]["examples"][str(code)] = {
+            "value": {
+                "type": f"urn:echoshot:problem:{code}",
+                "title": info.en,
+                "status": info.status,
+                "code": str(code),
+                "retryable": info.retryable,
+                "credit_effect": "none",
+                "request_id": "req_0197a5c1d2e37b3c",
+            }
+        }
+    return declared

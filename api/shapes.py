@@ -1,0 +1,72 @@
+"""What the bodies and queries of all nouns share: strictness, ids, text that a database can hold, pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Self, TypeVar
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from db.pages import Page
+
+_EXAMPLE = "0197a5c1d2e37b3c9a417f2e6d5c4b3a"
+
+
+def _pattern(prefix: str) -> str:
+    return rf"^{prefix}_[0-9a-f]{{32}}$"
+
+
+JobIdText = Annotated[str, StringConstraints(pattern=_pattern("job"))]
+VideoIdText = Annotated[str, StringConstraints(pattern=_pattern("vid"))]
+JobIdPath = Annotated[str, Path(pattern=_pattern("job"), examples=[f"job_{_EXAMPLE}"])]
+VideoIdPath = Annotated[str, Path(pattern=_pattern("vid"), examples=[f"vid_{_EXAMPLE}"])]
+UploadIdPath = Annotated[str, Path(pattern=_pattern("upl"), examples=[f"upl_{_EXAMPLE}"])]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=255)]
+"""One line of text without control characters: PostgreSQL refuses NUL, headers refuse line ends."""
+
+
+class Body(BaseModel):
+    """Base of every request body: an unknown field is a mistake that deserves an answer."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class View(BaseModel):
+    """Base of every answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+Cursor = TypeVar("Cursor")
+
+
+class PageQuery(BaseModel, Generic[Cursor]):
+    """Cursors of every list: ids of its rows. Newest first; `ending_before` walks back."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    limit: int = Field(default=20, ge=1, le=100)
+    starting_after: Cursor | None = None
+    """Rows that follow this one."""
+    ending_before: Cursor | None = None
+    """Rows that precede this one. Not together with `starting_after`."""
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if self.starting_after and self.ending_before:
+            raise ValueError("give starting_after or ending_before, not both")
+        return self
+
+    @property
+    def page(self) -> Page:
+        after, before = self.starting_after, self.ending_before
+        return Page(
+            limit=self.limit,
+            starting_after=None if after is None else str(after),
+            ending_before=None if before is None else str(before),
+        )
+
+
+class VideoPageQuery(PageQuery[VideoIdText]):
+    """A page of videos."""
