@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,14 +103,10 @@ def _too_long(duration_s: float, limits: MediaLimits) -> EchoError:
 def _judge_stream(stream: VideoStream, limits: MediaLimits) -> None:
     codec = codec_name(stream)
     if codec not in VIDEO_CODECS:
-        raise EchoError(Code.CODEC_UNSUPPORTED, f"video codec {codec or 'unknown'} ({_printable(stream)})")
+        raise EchoError(Code.CODEC_UNSUPPORTED, f"video codec {codec or 'unknown'}")
     _judge_picture(stream.codec_context.width, stream.codec_context.height, limits)
     if stream.time_base is None or not 0 < stream.time_base <= TICK_S_MAX:
         raise EchoError(Code.FRAME_RATE_UNSUPPORTED, f"time base {stream.time_base}")
-
-
-def _printable(stream: VideoStream) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in stream.codec_tag)
 
 
 @dataclass
@@ -123,8 +119,6 @@ class _Scan:
     """Packets that the file ends in."""
     error: str = ""
     """Why the demuxer gave up before the end, if it did."""
-    decode_times: dict[int, int] = field(default_factory=dict)
-    """Last decoding time per stream index: AVI gives no presentation times to frames that are shown at once."""
 
 
 def _scan(container: InputContainer, stream: VideoStream, limits: MediaLimits, on_bytes) -> _Scan:

@@ -54,7 +54,8 @@ def decode_samples(path: Path, name: ContainerName, limits: MediaLimits) -> Samp
     with open_media(path, name) as container:
         stream = video_stream(container)
         # The pixels of a frame may exceed what every header claimed: the decoder itself must refuse them.
-        stream.codec_context.options = {"max_pixels": str(limits.pixels_max)}
+        # Twice, since decoders count the padding to whole blocks, which matters for small pictures.
+        stream.codec_context.options = {"max_pixels": str(2 * limits.pixels_max)}
         tally = _Tally()
         first = _decode(container, stream, FRAMES_AT_START, tally)
         if first is None:

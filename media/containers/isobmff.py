@@ -60,6 +60,10 @@ def inspect(file: BinaryIO, size: int) -> Headers:
     movie: Box | None = None
     has_media = False
     for box in boxes(file, 0, size):
+        if not all(0x20 <= letter < 0x7F or letter == 0xA9 for letter in box.kind):
+            if movie and has_media:  # some recorders leave rubbish after the last box, players ignore it
+                break
+            raise EchoError(Code.CORRUPT, f"not a box at byte {box.start - 8}")
         if box.end > size and box.kind not in PADDING:
             raise EchoError(
                 Code.TRUNCATED,
