@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import boto3
 import httpx
 
 from dev.platform import Platform
@@ -126,6 +127,23 @@ async def customer(
             )
             assert granted.status_code == 201, granted.text
         yield someone
+
+
+@contextmanager
+def object_store(platform: Platform) -> Iterator[Any]:
+    """A boto3 client for the platform's bucket, to look behind the API's back."""
+    environment = platform.environment
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["ECHOSHOT_S3_ENDPOINT"],
+        region_name=environment["ECHOSHOT_S3_REGION"],
+        aws_access_key_id=environment["ECHOSHOT_S3_ACCESS_KEY"],
+        aws_secret_access_key=environment["ECHOSHOT_S3_SECRET_KEY"],
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 async def books_violations(platform: Platform) -> list[str]:

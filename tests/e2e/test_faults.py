@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
@@ -20,10 +19,9 @@ from contracts.queues import Queue
 from dev.clips import packaged
 from dev.clips.writer import steady, write
 from dev.platform import Platform, running_platform
-from dev.servers.s3 import ACCESS_KEY
 from dev.stack import BUCKET
 from tests.e2e.conftest import IMPATIENT
-from tests.e2e.driver import Customer, books_violations, customer
+from tests.e2e.driver import Customer, books_violations, customer, object_store
 from tests.e2e.footage import facts
 
 pytestmark = pytest.mark.slow
@@ -144,24 +142,10 @@ async def some_segments_finished(platform: Platform, fan: Customer, job_id: str)
 
 
 def records_of(platform: Platform, job_id: str) -> dict[int, SegmentResult]:
-    s3 = platform.stack.s3
-    assert s3 is not None
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=s3.secret_key,
-        region_name="us-east-1",
-    )
-    try:
-        keys = [
-            item["Key"]
-            for item in client.list_objects_v2(Bucket=BUCKET, Prefix=f"work/{job_id}/").get("Contents", [])
-            if item["Key"].endswith(".json") and "/segments/" in item["Key"]
-        ]
+    with object_store(platform) as client:
+        listed = client.list_objects_v2(Bucket=BUCKET, Prefix=f"work/{job_id}/segments/").get("Contents", [])
+        keys = [item["Key"] for item in listed if item["Key"].endswith(".json")]
         bodies = [client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys]
-    finally:
-        client.close()
     records = [SegmentResult.model_validate_json(body) for body in bodies]
     return {record.index: record for record in records}
 

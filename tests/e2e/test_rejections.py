@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import boto3
 import pytest
 
 from dev.clips import BAD
 from dev.clips.bad import REFUSALS
 from dev.platform import Platform
-from dev.servers.s3 import ACCESS_KEY
 from dev.stack import BUCKET
-from tests.e2e.driver import books_violations, customer
+from tests.e2e.driver import books_violations, customer, object_store
 
 pytestmark = pytest.mark.slow
 
@@ -63,18 +61,7 @@ async def test_a_file_that_is_not_what_was_announced_is_rejected(
 
 def objects_of(platform: Platform, job: dict[str, object]) -> list[str]:
     """Keys of every object that the job has in the store."""
-    s3 = platform.stack.s3
-    assert s3 is not None
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=s3.secret_key,
-        region_name="us-east-1",
-    )
-    try:
+    with object_store(platform) as client:
         found = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    finally:
-        client.close()
     ids = (str(job["id"]), str(job["source_video_id"]))
     return [item["Key"] for item in found if any(each in item["Key"] for each in ids)]
