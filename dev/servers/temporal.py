@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, RegisterNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    CountWorkflowExecutionsRequest,
+    RegisterNamespaceRequest,
+    UpdateNamespaceRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -20,7 +24,7 @@ from dev.servers.process import Server
 from dev.toolchain.find import TemporalBuild, TemporalCli
 
 NAMESPACE = "default"
-_RETENTION = timedelta(days=7)
+_RETENTION = Duration(seconds=7 * 24 * 3600)
 
 SEARCH_ATTRIBUTES = {
     "JobKind": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -95,6 +99,7 @@ class Temporal(Server):
 
     async def settle(self) -> None:
         await prepare_namespace(self.address, NAMESPACE)
+        await self._keep_closed_workflows()
         if self._ui is not None and not self._ui.running:
             await self._ui.start()
 
@@ -106,6 +111,14 @@ class Temporal(Server):
     async def restart(self) -> None:
         await super().stop()
         await self.start()
+
+    async def _keep_closed_workflows(self) -> None:
+        # `start-dev` registers the namespace itself, with a retention of one day
+        client = await Client.connect(self.address)
+        retention = NamespaceConfig(workflow_execution_retention_ttl=_RETENTION)
+        await client.workflow_service.update_namespace(
+            UpdateNamespaceRequest(namespace=NAMESPACE, config=retention)
+        )
 
     def _config(self) -> dict[str, object]:
         store = {
@@ -210,7 +223,7 @@ async def prepare_namespace(address: str, namespace: str) -> None:
         await client.workflow_service.register_namespace(
             RegisterNamespaceRequest(
                 namespace=namespace,
-                workflow_execution_retention_period=Duration(seconds=int(_RETENTION.total_seconds())),
+                workflow_execution_retention_period=_RETENTION,
             )
         )
     except RPCError as error:
