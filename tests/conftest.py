@@ -6,6 +6,7 @@ own bucket and its own task queue names, so that tests never meet.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
@@ -23,6 +24,10 @@ from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
 from dev.servers.temporal import NAMESPACE, Temporal
 from dev.stack import migrate
 from dev.toolchain import find
+
+# A developer's own settings must not lead tests to other servers than these.
+for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMPORAL_"))]:
+    del os.environ[_name]
 
 
 @pytest.fixture(scope="session")
