@@ -1,0 +1,149 @@
+"""The REST client: signs requests, repeats those that met a network fault, turns problems into `Refused`.
+
+Every request may be repeated safely: reads and PATCHes are idempotent, and a POST either is or carries an
+Idempotency-Key.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from cli.config import Login, save_login
+from cli.exits import Exit, Refused, Stop
+from cli.messages import Messages
+from contracts.errors import Code
+
+PATIENCE_S = 20.0
+"""How long a request is repeated before the server counts as unreachable."""
+WAIT_PATIENCE_S = 300.0
+"""The same while waiting for a job: a restart of the server must not end the wait."""
+TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+
+
+class Backoff:
+    """Waits between attempts: 0.4 s, doubling to 8 s, with jitter so that clients do not return in step."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._deadline = time.monotonic() + patience_s
+        self._pause_s = 0.4
+
+    def wait(self, at_least_s: float = 0.0) -> bool:
+        """Sleep before the next attempt; False, at once, when patience would end meanwhile."""
+        pause_s = max(at_least_s, self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+        if time.monotonic() + pause_s > self._deadline:
+            return False
+        time.sleep(pause_s)
+        self._pause_s = min(2 * self._pause_s, 8.0)
+        return True
+
+
+class Api:
+    def __init__(self, login: Login, messages: Messages, *, patience_s: float = PATIENCE_S) -> None:
+        self.login = login
+        self.messages = messages
+        self.patience_s = patience_s
+        try:
+            self.client = httpx.Client(
+                base_url=login.api_url, timeout=TIMEOUT, headers={"Accept-Language": messages.locale}
+            )
+        except httpx.InvalidURL as error:
+            raise Stop(Exit.USAGE, messages("bad_url", url=login.api_url)) from error
+
+    def close(self) -> None:
+        self.client.close()
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        return self.call("GET", path, params=params).json()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        key: str = "",
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        patience_s: float | None = None,
+    ) -> httpx.Response:
+        """One request to a path of this API, repeated while it helps. Raises `Refused`, or `Stop` (UNREACHABLE)."""
+        backoff = Backoff(self.patience_s if patience_s is None else patience_s)
+        headers = {**(headers or {}), **({"Idempotency-Key": key} if key else {})}
+        renewed = False
+        while True:
+            pause_s = 0.0
+            try:
+                answer = self.client.request(
+                    method, path, json=body, params=params, headers={**headers, **self.authorization()}
+                )
+            except httpx.TransportError as error:
+                failure: Stop = unreachable(self.messages, self.login.api_url, error)
+            else:
+                if answer.status_code < 400:
+                    return answer
+                if answer.status_code == 401 and not renewed and self.renew():
+                    renewed = True
+                    continue
+                failure = self._refusal(answer)
+                in_flight = failure.code == Code.IDEMPOTENCY_IN_FLIGHT
+                if answer.status_code not in TRY_AGAIN and not in_flight:
+                    raise failure
+                pause_s = _retry_after(answer)
+            if not backoff.wait(pause_s):
+                raise failure
+
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.login.token}"}
+
+    def renew(self) -> bool:
+        """Get a fresh token where that needs no person; False when the user has to sign in again."""
+        if not self.login.issuer:
+            return False
+        token = token_from_issuer(self.messages, self.login.issuer, self.login.user, self.login.roles)
+        self.login = replace(self.login, token=token)
+        save_login(self.login)
+        return True
+
+    def _refusal(self, answer: httpx.Response) -> Stop:
+        try:
+            problem = answer.json()
+            code, title = problem["code"], problem["title"]
+        except (ValueError, KeyError, TypeError):
+            host, status = self.login.api_url, answer.status_code
+            return Stop(Exit.UNREACHABLE, self.messages("strange_answer", host=host, status=status))
+        fields = [f"{item['field']}: {item['message']}" for item in problem.get("errors", [])]
+        numbers = [f"{name} {problem[name]}" for name in ("required", "available") if name in problem]
+        more = "; ".join(fields or numbers)
+        return Refused(answer.status_code, code, f"{title} ({more})" if more else title)
+
+
+def unreachable(messages: Messages, url: str, error: httpx.TransportError) -> Stop:
+    host = httpx.URL(url).netloc.decode() or url
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return Stop(Exit.USAGE, messages("bad_url", url=url))
+    return Stop(Exit.UNREACHABLE, messages("unreachable", host=host, reason=type(error).__name__))
+
+
+def token_from_issuer(messages: Messages, issuer: str, user: str, roles: str) -> str:
+    """An access token of a development issuer, which asks for no password."""
+    try:
+        with httpx.Client(timeout=TIMEOUT) as client:
+            discovery = client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+            endpoint = discovery.raise_for_status().json()["token_endpoint"]
+            form = {"grant_type": "password", "username": user, "roles": roles, "locale": messages.locale}
+            return client.post(endpoint, data=form).raise_for_status().json()["access_token"]
+    except httpx.TransportError as error:
+        raise unreachable(messages, issuer, error) from error
+    except (httpx.HTTPStatusError, httpx.InvalidURL, ValueError, KeyError) as error:
+        raise Stop(Exit.NOT_ALLOWED, messages("issuer_refused", reason=error)) from error
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if value.isdigit() else 0.0

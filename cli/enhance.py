@@ -1,0 +1,117 @@
+"""`echoshot enhance FILE`: from the file on disk to the finished video on disk."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from cli.api import Api
+from cli.context import Context
+from cli.credits import show_balance
+from cli.exits import Exit, Refused, Stop
+from cli.pending import Pending, open_pending
+from cli.upload import send_file
+from cli.videofile import VideoFile, inspect, sha256_of
+from cli.waiting import check_output, fetch, require_success, wait_for
+from contracts.errors import Code
+from contracts.jobs import JobStatus
+
+PARAMS = ("scale", "fps", "upscaler", "strength")
+
+
+def enhance(context: Context, options: Namespace) -> Exit:
+    messages, screen, path = context.messages, context.screen, options.file
+    output = options.output or Path(f"{path.stem}.enhanced.mp4")
+    if options.wait:
+        check_output(context, output, force=options.force)
+    video = inspect(path, messages)
+    # Asked before the file is read: a token that has expired shows at once.
+    user_id = context.api.get("/v1/me")["user_id"]
+    body = _request(context, video, options)
+    job, pending = _take_on(context.api, user_id, body)
+    screen.document("job", job)
+    if pending.resumed:
+        screen.note(messages("resuming", job=job["id"]))
+    screen.note(messages("held", job=job["id"], credits=job["quote"]["credits"]))
+    if job.get("duplicate"):
+        screen.note(messages("duplicate"))
+    if job["status"] == JobStatus.CREATED and job.get("upload"):
+        _upload(context, job, video, resumed=pending.resumed)
+    pending.forget()
+    if not options.wait:
+        screen.say(messages("started", job=job["id"]))
+        return Exit.OK
+    progress = wait_for(context, job["id"])
+    require_success(context, progress)
+    fetch(context, job["id"], output)
+    screen.say(messages("succeeded", credits=progress.credits))
+    show_balance(context)
+    return Exit.OK
+
+
+def _request(context: Context, video: VideoFile, options: Namespace) -> dict[str, Any]:
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        on_bytes(done)
+
+    with context.screen.bytes_bar(context.messages("checking"), video.bytes) as on_bytes:
+        sha256 = sha256_of(video.path, count)
+    upload = {
+        "filename": video.path.name,
+        "bytes": video.bytes,
+        "content_type": video.content_type,
+        "sha256": sha256,
+        "duration_ms": video.duration_ms,
+    }
+    params = {name: getattr(options, name) for name in PARAMS if getattr(options, name) is not None}
+    return {"kind": "enhance", "params": params, "source": {"upload": upload}}
+
+
+def _take_on(api: Api, user_id: str, body: dict[str, Any]) -> tuple[dict[str, Any], Pending]:
+    """The job of this request: a new one, or the unfinished one of an earlier run, as it stands now."""
+    pending = open_pending(api.login.api_url, user_id, body)
+    try:
+        job = api.call("POST", "/v1/jobs", body=pending.body, key=pending.key).json()
+    except Refused as refusal:
+        # When the server is in trouble the job may exist all the same: only a clear no ends the matter.
+        if refusal.exit is not Exit.UNREACHABLE:
+            pending.forget()
+        raise
+    if not pending.resumed:
+        return job, pending
+    now = api.get(f"/v1/jobs/{job['id']}")
+    if JobStatus(now["status"]).settled:
+        pending.forget()
+        return _take_on(api, user_id, body)
+    return {**job, **now}, pending
+
+
+def _upload(context: Context, job: dict[str, Any], video: VideoFile, *, resumed: bool) -> None:
+    api, messages, screen = context.api, context.messages, context.screen
+    try:
+        if resumed and _announce(api, job):
+            return
+        target = api.call("POST", f"/v1/jobs/{job['id']}/upload").json() if resumed else job["upload"]
+        with screen.bytes_bar(messages("uploading"), video.bytes) as on_bytes:
+            send_file(api, job["id"], target, video.path, on_bytes)
+        if not _announce(api, job):
+            raise Stop(Exit.UNREACHABLE, messages("upload_incomplete"))
+    except (KeyboardInterrupt, Stop) as end:
+        if isinstance(end, KeyboardInterrupt) or end.exit is Exit.UNREACHABLE:
+            screen.note(messages("resume_upload", path=video.path))
+        raise
+
+
+def _announce(api: Api, job: dict[str, Any]) -> bool:
+    """False when the store does not have the whole file yet."""
+    try:
+        api.call("PATCH", f"/v1/jobs/{job['id']}/ingested")
+    except Refused as refusal:
+        if refusal.code == Code.UPLOAD_INCOMPLETE:
+            return False
+        raise
+    return True

@@ -1,0 +1,132 @@
+"""`echoshot`: reads the command line, runs one command, and turns its end into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from cli import credits, jobs
+from cli.context import Context, signed_in
+from cli.enhance import enhance
+from cli.exits import Exit, Stop
+from cli.login import login
+from cli.messages import Messages
+from cli.screen import Screen
+from contracts.jobs import JobStatus
+from contracts.kinds import KINDS
+from contracts.kinds.enhance import EnhanceParams
+from contracts.ledger import Bucket
+
+Command = Callable[[Context, argparse.Namespace], Exit]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    messages = Messages.from_environment()
+    options = _parser(messages).parse_args(arguments)
+    screen = Screen(messages, as_json=options.json)
+    try:
+        return _run(options, screen)
+    except Stop as stop:
+        screen.document("error", {"exit": int(stop.exit), "code": stop.code, "message": stop.message})
+        screen.note(stop.message)
+        return stop.exit
+    except KeyboardInterrupt:
+        screen.note(messages("interrupted"))
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # `echoshot jobs | head`: nobody reads on. The interpreter must not try to flush again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> Exit:
+    if options.run is login:
+        return login(options, screen)
+    command: Command = options.run
+    with signed_in(options, screen) as context:
+        return command(context, options)
+
+
+def _parser(t: Messages) -> argparse.ArgumentParser:
+    """Built in the user's language. argparse itself ends with 2 on wrong usage, as `Exit.USAGE` does."""
+    parser = argparse.ArgumentParser(prog="echoshot", description=t("about"), epilog=t("exit_codes"))
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--api", metavar="URL", help=t("help_api"))
+    common.add_argument("--token", help=t("help_token"))
+    common.add_argument("--json", action="store_true", help=t("help_json"))
+
+    def command(
+        name: str, run: object, within: argparse._SubParsersAction = commands
+    ) -> argparse.ArgumentParser:
+        text = t(f"help_{name}")
+        made = within.add_parser(name, help=text, description=text, epilog=t("exit_codes"), parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    sub = command("login", login)
+    sub.add_argument("--issuer", metavar="URL", help=t("help_issuer"))
+    sub.add_argument("--user", metavar="NAME", help=t("help_user"))
+    sub.add_argument("--roles", default="", help=t("help_roles"))
+
+    sub = command("enhance", enhance)
+    sub.add_argument("file", type=Path, metavar="FILE")
+    # Wishes that are not stated are left to the platform, whose defaults may improve.
+    sub.add_argument("--scale", type=int, choices=_choices("scale"))
+    sub.add_argument("--fps", choices=_choices("fps"))
+    sub.add_argument("--strength", type=float, metavar="0..1")
+    sub.add_argument("--upscaler", choices=_choices("upscaler"))
+    sub.add_argument("--no-wait", dest="wait", action="store_false", help=t("help_no_wait"))
+    _add_output(sub, t)
+
+    sub = command("jobs", jobs.jobs)
+    statuses = [status.lower() for status in JobStatus]
+    sub.add_argument("--status", choices=statuses, action="append", default=[])
+    sub.add_argument("--kind", choices=list(KINDS), action="append", default=[])
+    _add_page(sub, t)
+
+    for name, run in (
+        ("job", jobs.job),
+        ("watch", jobs.watch),
+        ("cancel", jobs.cancel),
+        ("resume", jobs.resume),
+    ):
+        command(name, run).add_argument("id", metavar="JOB")
+
+    sub = command("download", jobs.download)
+    sub.add_argument("id", metavar="JOB")
+    _add_output(sub, t)
+
+    command("balance", credits.balance)
+    _add_page(command("history", credits.history), t)
+
+    admin = commands.add_parser("admin", help=t("help_admin"), description=t("help_admin"))
+    sub = command("grant", credits.grant, admin.add_subparsers(required=True, metavar="command"))
+    sub.add_argument("--user", required=True, metavar="SUBJECT|usr_ID")
+    sub.add_argument("--credits", required=True, type=int)
+    sub.add_argument("--bucket", choices=list(Bucket), default=Bucket.PROMO)
+    sub.add_argument("--reason", required=True)
+    return parser
+
+
+def _choices(param: str) -> tuple[Any, ...]:
+    return get_args(EnhanceParams.model_fields[param].annotation)
+
+
+def _add_output(sub: argparse.ArgumentParser, t: Messages) -> None:
+    sub.add_argument("-o", "--output", type=Path, metavar="OUT", help=t("help_output"))
+    sub.add_argument("-f", "--force", action="store_true", help=t("help_force"))
+
+
+def _add_page(sub: argparse.ArgumentParser, t: Messages) -> None:
+    sub.add_argument("--limit", type=int, metavar="1..100")
+    sub.add_argument("--after", metavar="ID", help=t("help_after"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Every sentence that `echoshot` says, in English and Korean. The API's own sentences come in the same language."""
+
+from __future__ import annotations
+
+import os
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # What the commands do (help)
+    "about": (
+        "Turn phone footage of concerts into finished videos.",
+        "휴대폰으로 찍은 공연 영상을 완성된 영상으로 만듭니다.",
+    ),
+    "exit_codes": (
+        "exit codes: 0 done · 1 the job failed, was canceled or expired · 2 wrong usage, unknown or impossible "
+        "· 3 not signed in or not allowed · 4 not enough credits · 5 the file was not accepted "
+        "· 6 server not reachable · 130 interrupted. More: docs/cli.md",
+        "종료 코드: 0 완료 · 1 작업 실패·취소·만료 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
+        "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 · 130 중단됨. 자세히: docs/cli.md",
+    ),
+    "help_login": ("sign in and remember it", "로그인하고 기억합니다"),
+    "help_enhance": ("enhance a video: 2x resolution, 60 fps", "영상 화질을 높입니다: 해상도 2배, 60fps"),
+    "help_jobs": ("list your jobs", "내 작업 목록"),
+    "help_job": ("show one job", "작업 하나 보기"),
+    "help_watch": ("follow a job until it ends", "작업이 끝날 때까지 지켜보기"),
+    "help_cancel": ("cancel a job and get its credits back", "작업을 취소하고 크레딧 돌려받기"),
+    "help_resume": ("go on with a job after adding credits", "크레딧을 채운 뒤 작업 이어 가기"),
+    "help_download": ("download the result of a job", "작업 결과 내려받기"),
+    "help_balance": ("show your credits", "내 크레딧"),
+    "help_history": ("list what happened to your credits", "크레딧 내역"),
+    "help_admin": ("for operators", "운영자용"),
+    "help_grant": ("give credits to a user", "사용자에게 크레딧 주기"),
+    "help_api": ("API address (or ECHOSHOT_API_URL)", "API 주소 (또는 ECHOSHOT_API_URL)"),
+    "help_json": ("JSON on stdout, no progress bars", "표준 출력에 JSON만, 진행 막대 없음"),
+    "help_token": (
+        "access token, - to read it from stdin (or ECHOSHOT_TOKEN)",
+        "액세스 토큰, - 이면 표준 입력에서 읽음 (또는 ECHOSHOT_TOKEN)",
+    ),
+    "help_issuer": ("address of a development issuer", "개발용 발급자 주소"),
+    "help_user": ("user name at the development issuer", "개발용 발급자의 사용자 이름"),
+    "help_roles": ("roles to ask of it, with commas", "요청할 역할, 쉼표로 구분"),
+    "help_output": ("where the result goes", "결과 파일 경로"),
+    "help_force": ("replace an existing output file", "이미 있는 출력 파일 덮어쓰기"),
+    "help_no_wait": ("return as soon as the file is uploaded", "업로드만 하고 바로 끝냄"),
+    "help_after": ("start after this id (from the last page)", "이 ID 다음부터 (앞 페이지의 마지막)"),
+    # Signing in
+    "signed_in": ("Signed in to {api} as {subject}.", "{api}에 {subject}(으)로 로그인했습니다."),
+    "not_signed_in": (
+        "Not signed in{place}. Run `echoshot login`, or set ECHOSHOT_TOKEN.",
+        "로그인되어 있지 않습니다{place}. `echoshot login`을 실행하거나 ECHOSHOT_TOKEN을 지정하세요.",
+    ),
+    "no_api": (
+        "No API address: use --api, ECHOSHOT_API_URL or `echoshot login --api ...`.",
+        "API 주소가 없습니다. --api, ECHOSHOT_API_URL 또는 `echoshot login --api ...`을 사용하세요.",
+    ),
+    "login_how": (
+        "Give --token (or ECHOSHOT_TOKEN), or --issuer with --user.",
+        "--token(또는 ECHOSHOT_TOKEN)이나 --issuer와 --user를 지정하세요.",
+    ),
+    "issuer_refused": (
+        "The issuer did not give a token: {reason}",
+        "발급자가 토큰을 주지 않았습니다: {reason}",
+    ),
+    "bad_url": ("Not a usable address: {url}", "쓸 수 없는 주소입니다: {url}"),
+    "unreachable": ("{host} is not reachable ({reason}).", "{host}에 연결할 수 없습니다 ({reason})."),
+    "strange_answer": (
+        "{host} answered {status}, which is not an answer of this API.",
+        "{host}이(가) {status}(으)로 답했습니다. 이 API의 응답이 아닙니다.",
+    ),
+    # Files
+    "no_file": ("{path}: no such file, or it cannot be read.", "{path}: 파일이 없거나 읽을 수 없습니다."),
+    "empty_file": ("{path} is empty.", "{path}은(는) 빈 파일입니다."),
+    "output_exists": (
+        "{path} exists already; choose another with -o, or use --force.",
+        "{path}이(가) 이미 있습니다. -o로 다른 경로를 지정하거나 --force를 사용하세요.",
+    ),
+    "output_folder": ("There is no folder {path}.", "{path} 폴더가 없습니다."),
+    "checking": ("Checking", "확인"),
+    "uploading": ("Uploading", "업로드"),
+    "downloading": ("Downloading", "다운로드"),
+    # A job's life
+    "resuming": (
+        "Going on with job {job}, which was interrupted before.",
+        "중단되었던 작업 {job}을(를) 이어서 진행합니다.",
+    ),
+    "duplicate": (
+        "This video is already there: nothing has to be uploaded.",
+        "이미 올린 영상입니다. 다시 업로드하지 않습니다.",
+    ),
+    "held": ("Job {job}: {credits} credits held.", "작업 {job}: 크레딧 {credits}개를 보류했습니다."),
+    "started": (
+        "Uploaded; job {job} goes on without you. Watch it: echoshot watch {job}",
+        "업로드했습니다. 작업 {job}은(는) 계속 진행됩니다. 보기: echoshot watch {job}",
+    ),
+    "attention_fault": (
+        "A fault needs a person; support was told. Nothing is lost.",
+        "사람의 확인이 필요한 문제가 생겼습니다. 고객지원에 알렸으며 잃은 것은 없습니다.",
+    ),
+    "attention_funds": (
+        "The video costs more than is held. Add credits, then: echoshot resume {job}",
+        "영상이 보류한 크레딧보다 비쌉니다. 크레딧을 채운 뒤: echoshot resume {job}",
+    ),
+    "succeeded": ("Done: {credits} credits used.", "완료: 크레딧 {credits}개를 사용했습니다."),
+    "download_hint": ("Download it: echoshot download {job}", "내려받기: echoshot download {job}"),
+    "saved": ("Saved as {path} ({size}, SHA-256 checked).", "{path}에 저장했습니다 ({size}, SHA-256 확인)."),
+    "ended": ("Job {job} ended: {status}. {reason}", "작업 {job} 종료: {status}. {reason}"),
+    "canceling": (
+        "Job {job} is being canceled; its credits come back in a moment.",
+        "작업 {job}을(를) 취소하는 중입니다. 크레딧은 곧 돌아옵니다.",
+    ),
+    "resumed": (
+        "Job {job} was told that credits were added.",
+        "작업 {job}에 크레딧이 채워졌음을 알렸습니다.",
+    ),
+    "balance": (
+        "{available} credits available, {held} held.",
+        "사용 가능 크레딧 {available}개, 보류 {held}개.",
+    ),
+    "granted": ("{credits} credits given to {user}.", "{user}에게 크레딧 {credits}개를 주었습니다."),
+    "come_back": (
+        "The job goes on. Come back with: echoshot watch {job}",
+        "작업은 계속 진행됩니다. 다시 보기: echoshot watch {job}",
+    ),
+    "resume_upload": (
+        "The upload can go on where it stopped: echoshot enhance {path}",
+        "멈춘 곳부터 이어서 업로드할 수 있습니다: echoshot enhance {path}",
+    ),
+    "resume_download": (
+        "The download can go on where it stopped: echoshot download {job} -o {path}",
+        "멈춘 곳부터 이어서 받을 수 있습니다: echoshot download {job} -o {path}",
+    ),
+    "upload_refused": (
+        "The store refused the upload ({status}).",
+        "저장소가 업로드를 거부했습니다 ({status}).",
+    ),
+    "upload_incomplete": ("The upload could not be completed.", "업로드를 끝내지 못했습니다."),
+    "download_damaged": (
+        "The downloaded file does not have the right SHA-256 and was deleted.",
+        "내려받은 파일의 SHA-256이 맞지 않아 삭제했습니다.",
+    ),
+    "more": ("More: {command}", "더 보기: {command}"),
+    "nothing": ("Nothing yet.", "아직 없습니다."),
+    "interrupted": ("Interrupted.", "중단했습니다."),
+    "eta": ("about {time} left", "약 {time} 남음"),
+    # Columns
+    "col_id": ("id", "ID"),
+    "col_kind": ("kind", "종류"),
+    "col_status": ("status", "상태"),
+    "col_progress": ("progress", "진행"),
+    "col_credits": ("credits", "크레딧"),
+    "col_created": ("created", "생성"),
+    "col_step": ("what", "구분"),
+    "col_available": ("available", "사용 가능"),
+    "col_held": ("held", "보류"),
+    "col_reason": ("reason", "사유"),
+    "col_job": ("job", "작업"),
+    # Stages, states and transfers
+    "ingest": ("check", "확인"),
+    "upscale": ("upscale", "업스케일"),
+    "interpolate": ("interpolate", "프레임 보간"),
+    "mux": ("assemble", "합치기"),
+    "CREATED": ("waiting for upload", "업로드 대기"),
+    "INGESTED": ("checking", "확인 중"),
+    "QUEUED": ("queued", "대기 중"),
+    "RUNNING": ("running", "진행 중"),
+    "SUCCEEDED": ("done", "완료"),
+    "FAILED": ("failed", "실패"),
+    "CANCELED": ("canceled", "취소됨"),
+    "EXPIRED": ("expired", "만료됨"),
+    "grant": ("granted", "지급"),
+    "hold": ("held", "보류"),
+    "capture": ("used", "사용"),
+    "release": ("released", "반환"),
+    "expire": ("expired", "만료"),
+    "purchase": ("bought", "구매"),
+    "refund": ("refunded", "환불"),
+    "correction": ("corrected", "정정"),
+}
+
+
+class Messages:
+    def __init__(self, locale: str) -> None:
+        self.locale = locale
+        """`ko` or `en`; also sent to the API as Accept-Language."""
+
+    @classmethod
+    def from_environment(cls) -> Messages:
+        # POSIX order: the first of these that is set decides.
+        language = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+        return cls("ko" if language.lower().startswith("ko") else "en")
+
+    def __call__(self, key: str, **values: object) -> str:
+        en, ko = TEXTS[key]
+        return (ko if self.locale == "ko" else en).format(**values)
+
+    def name(self, word: str) -> str:
+        """A stage or state in the user's language; one that this version does not know, as it is."""
+        return self(word) if word in TEXTS else word

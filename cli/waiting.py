@@ -1,0 +1,69 @@
+"""Waiting for a job, and fetching what it made: what `enhance`, `watch` and `download` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.context import Context
+from cli.download import fetch_result, result_of
+from cli.exits import Exit, Stop, exit_of_job
+from cli.follow import Progress, follow
+from contracts.errors import sentence
+from contracts.jobs import Attention, JobStatus
+
+
+def wait_for(context: Context, job_id: str) -> Progress:
+    """Shows the job's progress until it has succeeded. Raises `Stop` when it ends otherwise or needs credits."""
+    messages, screen = context.messages, context.screen
+    attention: Attention | None = None
+    try:
+        with screen.stage_bars() as show:
+            for progress in follow(context.api, job_id):
+                screen.document("progress", progress.model_dump(mode="json"))
+                show(progress)
+                if progress.status.settled:
+                    return progress
+                if progress.attention is Attention.FUNDS:
+                    raise Stop(Exit.CREDITS_SHORT, messages("attention_funds", job=job_id))
+                if progress.attention is Attention.FAULT and attention is None:
+                    screen.note(messages("attention_fault"))
+                attention = progress.attention
+    except KeyboardInterrupt:
+        screen.note(messages("come_back", job=job_id))
+        raise
+    except Stop as stop:
+        if stop.exit is Exit.UNREACHABLE:
+            screen.note(messages("come_back", job=job_id))
+        raise
+    raise AssertionError("following ends with a settled job")
+
+
+def require_success(context: Context, progress: Progress) -> None:
+    if progress.status is not JobStatus.SUCCEEDED:
+        code = progress.failure_code or ""
+        reason = sentence(code, context.messages.locale) if code else ""
+        status = context.messages.name(progress.status)
+        text = context.messages("ended", job=progress.job_id, status=status, reason=reason)
+        raise Stop(exit_of_job(code), text.strip(), code)
+
+
+def fetch(context: Context, job_id: str, path: Path) -> None:
+    """Download the result of a finished job to `path`."""
+    messages, screen = context.messages, context.screen
+    result = result_of(context.api, job_id)
+    try:
+        with screen.bytes_bar(messages("downloading"), result["bytes"]) as on_bytes:
+            fetch_result(context.api, job_id, result, path, on_bytes)
+    except (KeyboardInterrupt, Stop):
+        screen.note(messages("resume_download", job=job_id, path=path))
+        raise
+    screen.document("result", {"job_id": job_id, "path": str(path.resolve()), **result})
+    screen.say(messages("saved", path=path, size=f"{result['bytes'] / 1024**2:.1f} MiB"))
+
+
+def check_output(context: Context, path: Path, *, force: bool) -> None:
+    """Before anything is paid for: the result will have a place to go to."""
+    if not path.parent.is_dir():
+        raise Stop(Exit.USAGE, context.messages("output_folder", path=path.parent))
+    if path.is_dir() or (path.exists() and not force):
+        raise Stop(Exit.USAGE, context.messages("output_exists", path=path))
