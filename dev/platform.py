@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import shlex
@@ -21,7 +20,7 @@ from temporalio.client import Client
 from contracts.queues import Queue
 from dev.failures import DataDirBusy
 from dev.servers.ports import port_for
-from dev.servers.process import Server
+from dev.servers.process import Server, together
 from dev.stack import Stack
 
 
@@ -95,7 +94,7 @@ class Platform:
     async def start(self) -> None:
         """Raises `ServerFailed` when a process does not come up; the others are then stopped again."""
         try:
-            await asyncio.gather(*(process.start() for process in self._processes()))
+            await together(process.start for process in self._processes())
         except BaseException:
             await self.stop()
             raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from dev.failures import ServerFailed
 from dev.servers.issuer import Issuer
 from dev.servers.postgres import Postgres
-from dev.servers.process import Server
+from dev.servers.process import Server, together
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
 from dev.servers.temporal import NAMESPACE, Temporal, prepare_namespace
 from dev.toolchain import find
@@ -59,11 +59,11 @@ class Stack:
         ]
         if self.issuer is not None:
             tasks.append(self.issuer.start)
-        results = await asyncio.gather(*(task() for task in tasks), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                await self.stop()
-                raise result
+        try:
+            await together(tasks)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         await asyncio.gather(*(server.stop() for server in self._servers()))

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 
@@ -18,6 +18,20 @@ from dev.failures import ServerFailed
 from dev.servers import reaper
 
 _POLL_S = 0.05
+
+
+async def together(actions: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """Run all at once; when one fails, the others are cancelled and its error is raised."""
+
+    async def run(action: Callable[[], Awaitable[object]]) -> None:
+        await action()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                group.create_task(run(action))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 class Server(ABC):

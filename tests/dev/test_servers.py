@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 from dev.failures import ServerFailed
 from dev.servers.postgres import Postgres
+from dev.servers.process import together
 from dev.servers.s3 import ObjectStore
 from dev.servers.temporal import SEARCH_ATTRIBUTES, Temporal
 from dev.toolchain import find
@@ -118,6 +119,14 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path, postgres: Pos
     with pytest.raises(ServerFailed, match="Address already in use"):
         await second.start()
     assert not second.running
+
+
+async def test_when_one_of_several_fails_the_others_are_not_waited_for(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    blocked = Postgres(tmp_path, tmp_path / "logs", port=postgres.port)
+    with pytest.raises(ServerFailed, match="postgres ended"):
+        await together([blocked.start, asyncio.Event().wait])
 
 
 async def test_no_process_is_left_after_stop(tmp_path: Path) -> None:
