@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import Code, EchoError
 from contracts.settings import Settings
@@ -20,6 +24,9 @@ STATEMENT_TIMEOUT_MS = int(RECORD_TIMEOUT.total_seconds() * 1000 * 0.5)
 """A statement gives up before its step does, so that the retry does not meet the first attempt still waiting."""
 
 RECONNECT_S = 0.5
+
+PING_AFTER_IDLE_S = 1.0
+RETURNED_AT = "returned_at"
 
 
 class Database:
@@ -31,7 +38,6 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
             connect_args={
                 "application_name": "echoshot",
                 "connect_timeout": 5,
@@ -39,6 +45,8 @@ class Database:
                 f" -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS * 2}",
             },
         )
+        event.listen(self._engine.sync_engine, "checkin", _note_return)
+        event.listen(self._engine.sync_engine, "checkout", self._ping_if_idle)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     @classmethod
@@ -80,11 +88,23 @@ class Database:
             except psycopg.OperationalError:
                 await asyncio.sleep(RECONNECT_S)
 
+    def _ping_if_idle(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        """The pool's own pre-ping costs a round trip each time; a connection used a moment ago is still there."""
+        if monotonic() - record.info.get(RETURNED_AT, monotonic()) > PING_AFTER_IDLE_S:
+            try:
+                self._engine.dialect.do_ping(connection)
+            except psycopg.OperationalError as error:
+                raise DisconnectionError from error
+
     def _libpq_url(self) -> str:
         return make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def aclose(self) -> None:
         await self._engine.dispose()
+
+
+def _note_return(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[RETURNED_AT] = monotonic()
 
 
 class _unavailable:

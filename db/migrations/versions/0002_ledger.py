@@ -193,24 +193,26 @@ END $$;
 -- All postings of a transfer come in one statement, of the transaction that wrote the transfer; so they can be
 -- judged, and the balances moved, at the end of that statement, and nothing can be added later.
 CREATE FUNCTION postings_apply() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
 BEGIN
-    IF EXISTS (SELECT FROM added p LEFT JOIN transfers t ON t.id = p.transfer_id
-               WHERE t.xact IS DISTINCT FROM pg_current_xact_id()) THEN
-        RAISE EXCEPTION 'postings are written by the transaction of their transfer'
-            USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    IF EXISTS (SELECT FROM postings p WHERE p.transfer_id IN (SELECT transfer_id FROM added)
-               AND NOT EXISTS (SELECT FROM added n
-                               WHERE n.transfer_id = p.transfer_id AND n.account_id = p.account_id)) THEN
-        RAISE EXCEPTION 'all postings of a transfer are written by one statement'
-            USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    IF EXISTS (SELECT FROM added p LEFT JOIN accounts a ON a.id = p.account_id WHERE a.id IS NULL) THEN
-        RAISE EXCEPTION 'posting to an unknown account' USING ERRCODE = 'foreign_key_violation';
-    END IF;
-    UPDATE accounts a SET balance = a.balance + n.amount
-      FROM (SELECT account_id, sum(amount) AS amount FROM added GROUP BY account_id) n
-     WHERE a.id = n.account_id AND a.user_id IS NOT NULL;
+    FOR p IN SELECT transfer_id, count(*) AS legs FROM added GROUP BY transfer_id LOOP
+        IF NOT EXISTS (SELECT FROM transfers WHERE id = p.transfer_id AND xact = pg_current_xact_id()) THEN
+            RAISE EXCEPTION 'postings are written by the transaction of their transfer'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF (SELECT count(*) FROM postings WHERE transfer_id = p.transfer_id) <> p.legs THEN
+            RAISE EXCEPTION 'all postings of a transfer are written by one statement'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    END LOOP;
+    -- In the order of the accounts, like every other lock on them.
+    FOR p IN SELECT account_id, sum(amount) AS amount FROM added GROUP BY account_id ORDER BY account_id LOOP
+        UPDATE accounts SET balance = balance + p.amount WHERE id = p.account_id AND user_id IS NOT NULL;
+        IF NOT FOUND AND NOT EXISTS (SELECT FROM accounts WHERE id = p.account_id) THEN
+            RAISE EXCEPTION 'posting to an unknown account' USING ERRCODE = 'foreign_key_violation';
+        END IF;
+    END LOOP;
     PERFORM check_transfer(transfer_id) FROM (SELECT DISTINCT transfer_id FROM added) n;
     RETURN NULL;
 END $$;
