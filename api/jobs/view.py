@@ -17,8 +17,8 @@ from contracts.jobs import JobStatus, Stage, StageState
 from contracts.kinds import KINDS
 from contracts.ledger import CreditEffect
 from db import events
-from db.ledger import hold_amounts
 from db.progress import eta_s
+from db.statements import hold_amounts
 from db.tables import Job
 
 

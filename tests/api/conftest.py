@@ -1,99 +1,101 @@
-"""A served API over real HTTP, and the people who call it."""
+"""One API served over real HTTP for all tests of this room; people are made up by each test, so tests never meet."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
 
 import httpx
-import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
-from api.app import create_app
-from api.server import Server
-from api.services import Services
 from contracts.settings import Settings
 from db.engine import Database
 from dev.servers.issuer import Issuer
+from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.temporal import NAMESPACE, Temporal
+from tests.api.acts import Login, Person, grant
+from tests.api.serving import Api, served
 
 
-@dataclass
-class Api:
-    """The API as a client meets it; `services` are those of the served app."""
+@pytest_asyncio.fixture(scope="session")
+async def api_settings(
+    temporal: Temporal,
+    object_store: ObjectStore,
+    issuer: Issuer,
+    make_database: Callable[[], Awaitable[str]],
+    servers_dir: Path,
+) -> Settings:
+    bucket = f"test-{uuid4().hex}"
+    await object_store.create_bucket(bucket)
+    return Settings(
+        database_url=SecretStr(await make_database()),
+        temporal_address=temporal.address,
+        temporal_namespace=NAMESPACE,
+        temporal_ui_url=temporal.ui_url,
+        queue_prefix=f"{uuid4().hex}-",
+        s3_endpoint=object_store.endpoint,
+        s3_region=REGION,
+        s3_bucket=bucket,
+        s3_access_key=SecretStr(ACCESS_KEY),
+        s3_secret_key=SecretStr(object_store.secret_key),
+        oidc_issuer=issuer.url,
+        work_dir=servers_dir / "work",
+    )
 
-    server: Server
-    url: str
 
-    @property
-    def services(self) -> Services:
-        return self.server.app.state.services
-
-
-@asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Api]:
-    server = Server(create_app(settings), "127.0.0.1", 0)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not task.done(), "the API did not start"
-        await asyncio.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Api(server, f"http://127.0.0.1:{port}")
-    finally:
-        server.should_exit = True
-        await task
-
-
-@pytest_asyncio.fixture
-async def api(platform_settings: Settings) -> AsyncIterator[Api]:
-    async with served(platform_settings) as running:
+@pytest_asyncio.fixture(scope="session")
+async def api(api_settings: Settings) -> AsyncIterator[Api]:
+    async with served(api_settings) as running:
         yield running
 
 
-Login = Callable[..., httpx.AsyncClient]
+@pytest_asyncio.fixture(scope="session")
+async def database(api_settings: Settings) -> AsyncIterator[Database]:
+    opened = Database.from_settings(api_settings)
+    yield opened
+    await opened.aclose()
 
 
 @pytest_asyncio.fixture
 async def login(api: Api, issuer: Issuer) -> AsyncIterator[Login]:
-    """`login("alice", "admin")`: a client that sends alice's token."""
+    """`login("alice", "admin")`: a new person, with a client that sends their token."""
     async with AsyncExitStack() as clients:
 
-        def client(name: str, *roles: str, locale: str = "en", **headers: str) -> httpx.AsyncClient:
-            token = issuer.signer.mint(name, roles, locale=locale)
-            new = httpx.AsyncClient(
-                base_url=api.url, headers={"Authorization": f"Bearer {token}", **headers}, trust_env=False
-            )
+        def person(name: str, *roles: str, locale: str = "en") -> Person:
+            subject = f"{name}-{uuid4().hex}"
+            token = issuer.signer.mint(subject, roles, locale=locale)
+            new = Person(base_url=api.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+            new.subject = subject
             clients.push_async_callback(new.aclose)
             return new
 
-        yield client
+        yield person
 
 
-@pytest.fixture
-def alice(login: Login) -> httpx.AsyncClient:
-    return login("alice")
-
-
-@pytest.fixture
-def bob(login: Login) -> httpx.AsyncClient:
-    return login("bob")
-
-
-@pytest.fixture
-def admin(login: Login) -> httpx.AsyncClient:
+@pytest_asyncio.fixture
+async def admin(login: Login) -> Person:
     return login("root", "admin")
 
 
 @pytest_asyncio.fixture
-async def anonymous(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as client:
-        yield client
+async def alice(login: Login, admin: Person) -> Person:
+    """Has 100 credits."""
+    person = login("alice")
+    await grant(admin, person, 100)
+    return person
 
 
 @pytest_asyncio.fixture
-async def database(platform_settings: Settings) -> AsyncIterator[Database]:
-    opened = Database.from_settings(platform_settings)
-    yield opened
-    await opened.aclose()
+async def bob(login: Login) -> Person:
+    """Has no credits."""
+    return login("bob")
+
+
+@pytest_asyncio.fixture
+async def anonymous(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a token; also for presigned URLs."""
+    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as client:
+        yield client
