@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av import library_versions
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from contracts.errors import Code, EchoError
-from contracts.media import MediaInfo
+from contracts.media import EngineUse, MediaInfo
 from media.color import ColorModel, Picture
 from media.opening import open_media, video_stream
 
@@ -67,6 +68,11 @@ class Decoder:
         self._info = info
         video = info.video
         self._model = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
+
+    @property
+    def use(self) -> EngineUse:
+        version = ".".join(map(str, library_versions["libavcodec"]))
+        return EngineUse(role="decode", name=self._info.video.codec, version=f"libavcodec {version}")
 
     def __enter__(self) -> Decoder:
         self._container = open_media(self._path, self._info.container)

@@ -29,16 +29,12 @@ def make_enlarger(params: EnhanceParams, color: ColorModel) -> Enlarger:
 
     Raises ENGINE_UNAVAILABLE when the network's files are missing.
     """
-    from media.upscale.lanczos import Lanczos
-
+    # Imported here: an engine that is not asked for need not even be installed.
     if params.scale == 1 or params.upscaler == "lanczos" or params.strength == 0:
+        from media.upscale.lanczos import Lanczos
+
         return Lanczos(color, params.scale)
+    from media.upscale.ncnn_network import NcnnNetwork
     from media.upscale.network import NetworkEnlarger
 
-    return NetworkEnlarger(_load(params), color, params.scale, params.strength)
-
-
-def _load(params: EnhanceParams) -> Network:
-    from media.upscale.ncnn_network import NcnnNetwork
-
-    return NcnnNetwork(params.upscaler)
+    return NetworkEnlarger(NcnnNetwork(params.upscaler), color, params.scale, params.strength)

@@ -5,13 +5,18 @@ Two processes of one thread each beat one of two threads by far, and scale to an
 
 from __future__ import annotations
 
-import ncnn
+from typing import Any
+
+import ncnn as untyped_ncnn
 import numpy as np
 
 from contracts.errors import Code, EchoError
 from contracts.kinds.enhance import Upscaler
 from contracts.media import EngineUse
 from media.upscale.weights import NETWORKS, weights_path, weights_sha256
+
+ncnn: Any = untyped_ncnn
+"""A compiled module without type stubs."""
 
 
 class NcnnNetwork:
