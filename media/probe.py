@@ -8,7 +8,6 @@ other file and its claimed size and length are within limits. Packets are then r
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from av.video.stream import VideoStream
 from contracts.errors import Code, EchoError
 from contracts.media import AudioInfo, ContainerName, MediaInfo, MediaLimits, VideoInfo
 from media import tags
+from media.audio import skip_and_padding
 from media.containers import Headers
 from media.manifest import sha256_file
 from media.opening import VIDEO_CODECS, audio_streams, codec_name, open_media, video_stream
@@ -169,9 +169,7 @@ def _stop_if_endless(scan: _Scan, packet: Packet, limits: MediaLimits, frames_ma
 def _add_sound(times: SoundTimes, packet: Packet) -> None:
     if packet.pts is None or (packet.is_discard and not packet.has_sidedata("skip_samples")):
         return
-    skip = padding = 0
-    if packet.has_sidedata("skip_samples"):
-        skip, padding = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
+    skip, padding = skip_and_padding(packet)
     times.add(packet.pts, packet.duration or 0, skip, padding)
 
 

@@ -84,6 +84,12 @@ class SoundTimes:
         """`skip_samples` and `padding_samples` as in FFmpeg's AV_PKT_DATA_SKIP_SAMPLES, 0 without it."""
         start = pts * self.time_base
         if self.start_s is None:
-            self.start_s = start + Fraction(skip_samples, self.sample_rate)
-        end = start + duration * self.time_base - Fraction(padding_samples, self.sample_rate)
+            self.start_s = self._settle(start + Fraction(skip_samples, self.sample_rate))
+        end = self._settle(start + duration * self.time_base - Fraction(padding_samples, self.sample_rate))
         self.end_s = max(self.end_s or end, end)
+
+    def _settle(self, time_s: Fraction) -> Fraction:
+        """Where ticks are coarser than samples, what is finer than a tick is the noise of rounding."""
+        if self.time_base * self.sample_rate <= 1:
+            return time_s
+        return round(time_s / self.time_base) * self.time_base

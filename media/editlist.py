@@ -1,0 +1,53 @@
+"""Rewrites an edit list (ISO/IEC 14496-12, 8.6.6) that FFmpeg's muxer cannot express.
+
+A track that starts late *and* begins with an encoder's priming needs both an empty edit and a skip into the media.
+The muxer writes one or the other. So the track is written as if its priming were sound, and here, before the file
+gets its name, the skip is put into the second entry, which the muxer has written with media time 0.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from contracts.errors import Code, EchoError
+from media.containers.isobmff import Box, boxes
+
+EMPTY = -1
+ENTRIES = {0: ">Iihh", 1: ">Qqhh"}
+"""Duration in the movie's time scale, media time in the track's, rate as two halves; by version."""
+
+
+def skip_priming(path: Path, track: int, priming: int, sample_rate: int, movie_timescale: int) -> None:
+    """Lets track number `track` (from 0) skip its first `priming` samples without starting earlier or later.
+
+    Raises EchoError RESULT_UNVERIFIED when the edit list is not an empty edit followed by the whole track.
+    """
+    with path.open("r+b") as file:
+        box = _edit_list(file, path.stat().st_size, track)
+        file.seek(box.start)
+        content = file.read(box.end - box.start)
+        layout = ENTRIES[content[0]]
+        size = struct.calcsize(layout)
+        entries = [
+            struct.unpack_from(layout, content, 8 + index * size)
+            for index in range((len(content) - 8) // size)
+        ]
+        if [media_time for _, media_time, *_ in entries] != [EMPTY, 0]:
+            raise EchoError(Code.RESULT_UNVERIFIED, f"track {track} has an unforeseen edit list {entries}")
+        duration = max(1, entries[1][0] - priming * movie_timescale // sample_rate)
+        file.seek(box.start + 8 + size)
+        file.write(struct.pack(layout, duration, priming, 1, 0))
+
+
+def _edit_list(file: BinaryIO, size: int, track: int) -> Box:
+    movie = next(box for box in boxes(file, 0, size) if box.kind == b"moov")
+    tracks = [box for box in boxes(file, movie.start, movie.end) if box.kind == b"trak"]
+    edits = next(
+        (box for box in boxes(file, tracks[track].start, tracks[track].end) if box.kind == b"edts"), None
+    )
+    lists = [box for box in boxes(file, edits.start, edits.end) if box.kind == b"elst"] if edits else []
+    if not lists:
+        raise EchoError(Code.RESULT_UNVERIFIED, f"track {track} has no edit list")
+    return lists[0]
