@@ -110,6 +110,7 @@ class SegmentWriter:
 def _add_stream(container: OutputContainer, encoding: Encoding) -> VideoStream:
     gop = max(1, round(KEY_FRAME_S * encoding.fps))
     stream = container.add_stream(encoding.codec, rate=encoding.fps, options=_options(encoding.codec, gop))
+    assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = encoding.width, encoding.height
     context.pix_fmt = encoding.pixel_format

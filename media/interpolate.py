@@ -43,13 +43,17 @@ class Shot:
 
     pts: int
     picture: Picture
-    gray: np.ndarray
-    """uint8 luma of the source, at most FLOW_SIDE_MAX wide and high."""
+    small: np.ndarray
+    """(height, width, 3) uint8 YUV of the source, at most FLOW_SIDE_MAX wide and high."""
+
+    @property
+    def gray(self) -> np.ndarray:
+        return np.ascontiguousarray(self.small[..., 0])
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """From one shot to the next, in pixels of `gray`; misses: see OCCLUDED_PX."""
+    """From one shot to the next, in pixels of `small`; misses: see OCCLUDED_PX."""
 
     forward: np.ndarray
     backward: np.ndarray
@@ -57,13 +61,13 @@ class Motion:
     backward_miss: np.ndarray
 
 
-def gray_for_flow(luma: Plane, depth: int) -> np.ndarray:
-    gray = luma if depth == 8 else (luma >> (depth - 8)).astype(np.uint8)
-    height, width = gray.shape
+def small_for_flow(source: Picture, depth: int) -> np.ndarray:
+    width, height = source.size
     shrink = min(1.0, FLOW_SIDE_MAX / max(width, height))
     # DIS needs room for its patches.
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
-    return gray if size == (width, height) else cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    planes = [plane if depth == 8 else (plane >> (depth - 8)).astype(np.uint8) for plane in source.planes()]
+    return cv2.merge([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes])
 
 
 class Interpolator:
@@ -74,10 +78,11 @@ class Interpolator:
 
     def motion(self, a: Shot, b: Shot) -> Motion | None:
         """None across a scene cut."""
-        forward = self._flow.calc(a.gray, b.gray, NO_ARRAY)
-        if _is_cut(a.gray, b.gray, forward):
+        gray_a, gray_b = a.gray, b.gray
+        forward = self._flow.calc(gray_a, gray_b, NO_ARRAY)
+        if _is_cut(a.small, b.small, forward):
             return None
-        backward = self._flow.calc(b.gray, a.gray, NO_ARRAY)
+        backward = self._flow.calc(gray_b, gray_a, NO_ARRAY)
         return Motion(forward, backward, _miss(forward, backward), _miss(backward, forward))
 
     def between(self, a: Shot, b: Shot, motion: Motion, phase: float) -> Picture:
@@ -90,8 +95,9 @@ class Interpolator:
 
 
 def _is_cut(a: np.ndarray, b: np.ndarray, forward: np.ndarray) -> bool:
-    residual = float(cv2.absdiff(a, _warp(b, forward)).mean())
-    contrast = (float(a.std()) + float(b.std())) / 2
+    luma, u, v, _ = cv2.mean(cv2.absdiff(a, _warp(b, forward)))
+    residual = luma + (u + v) / 2  # stage lights may cut in colour alone
+    contrast = (float(a[..., 0].std()) + float(b[..., 0].std())) / 2
     return residual > CUT_RESIDUAL or residual > max(DARK_CUT_RESIDUAL, DARK_CUT_SHARE * contrast)
 
 

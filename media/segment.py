@@ -20,7 +20,7 @@ from media.color import ColorModel, Picture
 from media.decode import Decoder, SourceFrame
 from media.encode import Encoding, SegmentWriter
 from media.grid import Grid
-from media.interpolate import Interpolator, Motion, Shot, gray_for_flow
+from media.interpolate import Interpolator, Motion, Shot, small_for_flow
 from media.progress import Progress, silent
 from media.upscale import Enlarger, make_enlarger
 
@@ -115,11 +115,11 @@ class SegmentPictures:
     def _enlarge(self, frame: SourceFrame) -> Shot:
         started = time.monotonic()
         picture = self._enlarger.enlarge(frame.picture, self._report_upscale)
-        gray = gray_for_flow(frame.picture.y, self._model.depth)
+        small = small_for_flow(frame.picture, self._model.depth)
         self.upscale_s += time.monotonic() - started
         self._upscaled += 1
         self._report_upscale()
-        return Shot(frame.pts, picture, gray)
+        return Shot(frame.pts, picture, small)
 
     def _between(self, a: Shot, b: Shot, first: int, until: int) -> Iterator[Picture]:
         """Output frames [first, until), on screen from a's time up to b's."""
