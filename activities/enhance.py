@@ -211,7 +211,7 @@ class EnhanceSegments:
             index=segment.index,
             artifact=artifact,
             wall_ms=int((time.monotonic() - started) * 1000),
-            **stats.model_dump(),
+            **stats.model_dump(exclude={"wall_ms"}),  # that of the engine alone; the record counts the transfers too
         )
         # The record comes last: a segment without one is not finished and will be made again.
         await asyncio.to_thread(rooms.store.put_json, keys.record_key(key), result)
