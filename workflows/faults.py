@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    TimeoutError,
+    TimeoutType,
+    is_cancelled_exception,
+)
 
 from contracts.errors import DETAIL_LENGTH_MAX, ERRORS, Code
 from contracts.jobs import JobStatus
@@ -22,7 +28,8 @@ class Fault:
     @property
     def final(self) -> bool:
         """True when no retry can help: the user's file is at fault, or the job has ended already."""
-        return self.code in Code and not ERRORS[Code(self.code)].retryable
+        # Not `in Code`: before Python 3.12 an enumeration refuses to be asked about plain strings.
+        return self.code in set(Code) and not ERRORS[Code(self.code)].retryable
 
     @classmethod
     def of(cls, error: ActivityError) -> Fault:
@@ -30,8 +37,10 @@ class Fault:
         if isinstance(cause, ApplicationError):
             return cls(error.activity_type, cause.type or Code.INTERNAL, cause.message[:DETAIL_LENGTH_MAX])
         if isinstance(cause, TimeoutError):
+            no_worker = cause.type in (TimeoutType.SCHEDULE_TO_START, TimeoutType.SCHEDULE_TO_CLOSE)
             kind = cause.type.name.lower() if cause.type is not None else "unknown"
-            return cls(error.activity_type, Code.ENGINE_STALLED, f"time-out: {kind}")
+            code = Code.UNAVAILABLE if no_worker else Code.ENGINE_STALLED
+            return cls(error.activity_type, code, f"time-out: {kind}")
         return cls(error.activity_type, Code.INTERNAL, str(cause or error)[:DETAIL_LENGTH_MAX])
 
 

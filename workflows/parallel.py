@@ -15,27 +15,34 @@ T = TypeVar("T")
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in the order given; raises the first failure once nothing runs any more.
+    """Results in the order given; raises once nothing runs any more.
 
     A fault of ours lets the others finish, since their work is kept and the failed one may be retried. Bad
-    input, or a cancellation, stops them all.
+    input, or a cancellation, stops them all. What is raised is the bad input, else the first fault in order.
     """
     tasks = [asyncio.create_task(each) for each in work]
     try:
-        done, pending = await workflow.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        if any(_hopeless(task) for task in done):
-            _cancel(pending)
-        if pending:
-            await workflow.wait(pending)
+        await _until_done(tasks)
     except asyncio.CancelledError:
         _cancel(tasks)
         await workflow.wait(tasks)
         raise
+    # The stopped ones fail too, with a cancellation that nobody has asked for.
+    for hopeless in filter(_hopeless, tasks):
+        hopeless.result()
     return [task.result() for task in tasks]
 
 
+async def _until_done(tasks: list[asyncio.Task[T]]) -> None:
+    pending = tasks
+    while pending:
+        done, pending = await workflow.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+        if any(_hopeless(task) for task in done):
+            _cancel(pending)
+
+
 def _hopeless(task: asyncio.Task[Any]) -> bool:
-    failure = task.exception()
+    failure = None if task.cancelled() else task.exception()
     return isinstance(failure, ActivityError) and Fault.of(failure).final
 
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
 
 from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
@@ -58,6 +58,7 @@ class VideoJobWorkflow:
         self._uploaded = job.uploaded
         self._funds_announced = 0
         self._fault: Fault | None = None
+        self._waits_for_support = False
         self._decision: RetryRequest | GiveUpRequest | None = None
         self._settled: Settled | None = None
 
@@ -110,7 +111,7 @@ class VideoJobWorkflow:
         self._refuse_unless_waiting_for_support()
 
     def _refuse_unless_waiting_for_support(self) -> None:
-        if self._fault is None or self._decision is not None:
+        if not self._waits_for_support or self._decision is not None:
             raise ApplicationError(
                 f"이 작업은 지원을 기다리고 있지 않습니다. The job is {self._status} and does not wait for support.",
                 type=Code.JOB_STATE_CONFLICT,
@@ -144,7 +145,7 @@ class VideoJobWorkflow:
 
     async def _fit_hold_to(self, credits: int) -> None:
         """The measured price replaces the quote. If it no longer fits, the job waits for the user's credits."""
-        deadline = workflow.now() + timedelta(seconds=self._job.deadlines.funds_s)
+        deadline, told = workflow.now() + timedelta(seconds=self._job.deadlines.funds_s), False
         while True:
             announced = self._funds_announced
             outcome = await steps.adjust_hold(AdjustHold(job_id=self._job.job_id, credits=credits))
@@ -154,7 +155,8 @@ class VideoJobWorkflow:
             await self._record_attention(
                 Attention.FUNDS, Code.CREDITS_SHORT, f"{outcome.short_credits} short"
             )
-            if outcome.short_credits and announced == 0:
+            if not told:
+                told = True
                 await self._tell("funds_short")
             try:
                 await workflow.wait_condition(
@@ -191,18 +193,16 @@ class VideoJobWorkflow:
             try:
                 return await attempt()
             except ActivityError as error:
-                if isinstance(error.cause, CancelledError):
-                    raise
                 fault = Fault.of(error)
-                if fault.final:
+                if fault.final or is_cancelled_exception(error):
                     raise
                 await self._await_support(fault)
 
     async def _await_support(self, fault: Fault) -> None:
-        self._fault, self._decision = fault, None
-        await self._record_attention(Attention.FAULT, fault.code, f"{fault.step}: {fault.detail}")
-        await self._tell("attention")
+        self._call_support(fault)
         try:
+            await self._record_attention(Attention.FAULT, fault.code, f"{fault.step}: {fault.detail}")
+            await self._tell("attention")
             await workflow.wait_condition(
                 lambda: self._decision is not None,
                 timeout=timedelta(seconds=self._job.deadlines.attention_s),
@@ -210,16 +210,17 @@ class VideoJobWorkflow:
             )
         except TimeoutError as expired:
             raise JobEnds(JobStatus.FAILED, Code.ATTENTION_EXPIRED, fault.detail) from expired
-        decision = self._take_decision()
-        if isinstance(decision, GiveUpRequest):
-            raise JobEnds(JobStatus.FAILED, Code.GIVEN_UP_BY_SUPPORT, decision.reason or fault.detail)
+        finally:
+            # Whoever presses a button from here on is told that it comes too late.
+            self._waits_for_support = False
+        if isinstance(self._decision, GiveUpRequest):
+            raise JobEnds(JobStatus.FAILED, Code.GIVEN_UP_BY_SUPPORT, self._decision.reason or fault.detail)
         self._fault = None
         await steps.record_status(StatusChange(job_id=self._job.job_id, status=self._status))
         self._show()
 
-    def _take_decision(self) -> RetryRequest | GiveUpRequest | None:
-        decision, self._decision = self._decision, None
-        return decision
+    def _call_support(self, fault: Fault) -> None:
+        self._fault, self._decision, self._waits_for_support = fault, None, True
 
     # ---- after settlement -------------------------------------------------------------------------------
 
@@ -311,6 +312,8 @@ async def _ignoring_failure(work: Awaitable[object]) -> None:
     try:
         await work
     except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise  # the workflow is being cancelled, which it is told only once
         workflow.logger.warning("best-effort step failed: %s", error)
 
 

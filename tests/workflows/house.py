@@ -1,0 +1,239 @@
+"""One platform without an API: real Temporal, real PostgreSQL, the real core worker; pixels by stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from uuid import uuid4
+
+from sqlalchemy import text
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.worker import Interceptor, Worker
+
+from activities import activities_of
+from activities.faults import FaultInterceptor
+from activities.rooms import Rooms, open_rooms
+from contracts.jobs import JobEvent
+from contracts.ledger import Balance, Bucket
+from contracts.pricing import Quote
+from contracts.queues import Queue
+from contracts.settings import Settings
+from contracts.timing import JobDeadlines
+from contracts.video_job import JobInput, JobOutcome
+from db import books, events, jobs, ledger, saga_log, settlement, users, videos
+from db.tables import Job, User
+from tests.workflows.stand_ins import StandIns
+from workflows import WORKFLOWS
+from workflows.client import start_job
+from workflows.sandbox import sandboxed_runner
+from workflows.video_job import VideoJobWorkflow
+
+Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
+
+
+@dataclass
+class House:
+    settings: Settings
+    client: Client
+    rooms: Rooms
+    stand_ins: StandIns
+    core_interceptors: list[Interceptor] = field(default_factory=list[Interceptor])
+
+    # ---- what an API would do ---------------------------------------------------------------------------
+
+    async def user(self, credits: int = 100) -> User:
+        async with self.rooms.database.transaction() as session:
+            user = await users.ensure_user(
+                session, issuer="https://issuer.test", subject=uuid4().hex, email="", locale="ko"
+            )
+            if credits:
+                await self._grant(session, user, credits)
+        return user
+
+    async def grant(self, job: JobInput, credits: int) -> None:
+        async with self.rooms.database.transaction() as session:
+            user = await users.get_user(session, job.user_id)
+            assert user is not None
+            await self._grant(session, user, credits)
+
+    async def _grant(self, session, user: User, credits: int) -> None:
+        await settlement.grant_credits(
+            session,
+            user_id=user.id,
+            credits=credits,
+            bucket=Bucket.PAID,
+            key=uuid4().hex,
+            actor="admin:test",
+            reason="test",
+        )
+
+    async def open_job(
+        self,
+        *,
+        credits: int = 100,
+        quote: int = 10,
+        uploaded: bool = True,
+        kind: str = "enhance",
+        deadlines: JobDeadlines | None = None,
+    ) -> JobInput:
+        """A user with `credits`, a video, and a job with `quote` of them held, as after POST /jobs."""
+        user = await self.user(credits)
+        async with self.rooms.database.transaction() as session:
+            video = await videos.create_source(
+                session,
+                user_id=user.id,
+                filename="concert.mp4",
+                content_type="video/mp4",
+                bytes_=1_000_000,
+                sha256=None,
+                object_key=f"raw/{user.id}/{uuid4().hex}/source",
+                duration_ms=None,
+            )
+            if uploaded:
+                await videos.mark_uploaded(session, video.id)
+            job = await settlement.open_job(
+                session,
+                user=user,
+                kind=kind,
+                params={},
+                video=video,
+                quote=Quote(credits=quote, started_minutes=1, credits_per_minute=quote, basis="assumed"),
+                uploaded=uploaded,
+            )
+            await session.refresh(video)
+            return jobs.job_input(job, video, deadlines or self.settings.deadlines)
+
+    async def start(self, job: JobInput, *, skip_time: bool = False) -> Handle:
+        """With `skip_time` the server lets no timer wait: for jobs that nobody will speak to."""
+        client = TimeSkipper(self.client, config=TimeSkippingConfig()).client if skip_time else self.client
+        assert await start_job(client, self.settings, job)
+        return self.handle(job)
+
+    def handle(self, job: JobInput) -> Handle:
+        return self.client.get_workflow_handle_for(VideoJobWorkflow.run, job.workflow_id)
+
+    async def reset(self, job: JobInput, event_id: int, run_id: str | None = None) -> Handle:
+        """What *Reset* in the Web UI does; the new run's handle."""
+        answer = await self.client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=self.client.namespace,
+                workflow_execution=WorkflowExecution(workflow_id=job.workflow_id, run_id=run_id or ""),
+                reason="test",
+                workflow_task_finish_event_id=event_id,
+                request_id=uuid4().hex,
+            )
+        )
+        return self.client.get_workflow_handle_for(
+            VideoJobWorkflow.run, job.workflow_id, run_id=answer.run_id
+        )
+
+    # ---- what the books and rows say ---------------------------------------------------------------------
+
+    async def job(self, job: JobInput) -> Job:
+        async with self.rooms.database.read() as session:
+            row = await jobs.get_job(session, job.job_id)
+            assert row is not None
+            return row
+
+    async def balance(self, job: JobInput) -> Balance:
+        async with self.rooms.database.read() as session:
+            return await ledger.balance(session, job.user_id)
+
+    async def transfers(self, job: JobInput) -> list[tuple[str, int]]:
+        """Kind and amount of every transfer that names the job, in the order of the books."""
+        query = text("SELECT kind, amount FROM transfers WHERE job_id = :job ORDER BY seq")
+        async with self.rooms.database.read() as session:
+            return [(row.kind, row.amount) for row in await session.execute(query, {"job": job.job_id})]
+
+    async def saga(self, job: JobInput) -> list[tuple[str, str]]:
+        async with self.rooms.database.read() as session:
+            return [(line.step, line.outcome) for line in await saga_log.list_steps(session, job.job_id)]
+
+    async def events(self, job: JobInput) -> list[JobEvent]:
+        async with self.rooms.database.read() as session:
+            return await events.after(session, job.job_id, 0, limit=1000)
+
+    async def results(self, job: JobInput) -> int:
+        query = text("SELECT count(*) FROM videos WHERE job_id = :job")
+        async with self.rooms.database.read() as session:
+            return (await session.execute(query, {"job": job.job_id})).scalar_one()
+
+    async def assert_books_coherent(self) -> None:
+        async with self.rooms.database.read() as session:
+            assert await books.check_books(session) == []
+
+    async def assert_captured(self, job: JobInput, credits: int = 10, *, granted: int = 100) -> None:
+        """The job has succeeded, once: `credits` taken, nothing held any more, one result."""
+        row, balance = await self.job(job), await self.balance(job)
+        assert (row.status, row.failure_code, row.attention) == ("SUCCEEDED", None, None)
+        assert (balance.available, balance.held) == (granted - credits, 0)
+        assert [each for each in await self.transfers(job) if each[0] == "capture"] == [("capture", credits)]
+        assert await self.results(job) == 1
+        await self.assert_books_coherent()
+
+    async def assert_released(self, job: JobInput, status: str, code: str, *, granted: int = 100) -> None:
+        """The job has ended without a result, once, and every credit is back."""
+        row, balance = await self.job(job), await self.balance(job)
+        assert (row.status, row.failure_code, row.attention) == (status, code, None)
+        assert (balance.available, balance.held) == (granted, 0)
+        kinds = [kind for kind, _ in await self.transfers(job)]
+        assert "capture" not in kinds
+        assert kinds[-1] == ("expire" if status == "EXPIRED" else "release")
+        assert kinds.count("hold") == kinds.count("release") + kinds.count("expire")
+        assert (await self.saga(job)).count(("release", "compensated")) == 1
+        assert await self.results(job) == 0
+        await self.assert_books_coherent()
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, client: Client) -> AsyncIterator[House]:
+    """The rooms, without any worker yet."""
+    starter = partial(start_job, client, settings)
+    async with open_rooms(settings, client, start_job=starter, engines=0) as rooms:
+        yield House(settings, client, rooms, StandIns(rooms.database))
+
+
+@asynccontextmanager
+async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> AsyncIterator[None]:
+    """Workers of these queues, of all when none is named; they stop with the block."""
+    throttle = timedelta(milliseconds=100)
+    async with AsyncExitStack() as stack:
+        for queue in queues or tuple(Queue):
+            core = queue is Queue.CORE
+            hosted = activities_of(queue, house.rooms) if core else house.stand_ins.of(queue)
+            worker = Worker(
+                house.client,
+                task_queue=house.settings.queue_prefix + queue,
+                workflows=WORKFLOWS if core else (),
+                workflow_runner=sandboxed_runner(),
+                activities=hosted,
+                interceptors=[FaultInterceptor(), *(house.core_interceptors if core else ())],
+                max_cached_workflows=workflow_cache if core else 0,
+                max_concurrent_activities=50,
+                max_heartbeat_throttle_interval=throttle,
+                default_heartbeat_throttle_interval=throttle,
+            )
+            await stack.enter_async_context(worker)
+        yield
+
+
+async def failure_of(handle: Handle) -> BaseException:
+    """How the workflow closed, when it closed otherwise than by a result."""
+    try:
+        outcome = await handle.result()
+    except WorkflowFailureError as error:
+        return error.cause
+    raise AssertionError(f"the workflow succeeded: {outcome}")
+
+
+async def task_completions(handle: Handle) -> list[int]:
+    """The events that a workflow can be reset to."""
+    completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    return [event.event_id async for event in handle.fetch_history_events() if event.event_type == completed]
