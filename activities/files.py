@@ -35,11 +35,14 @@ def scratch_folder(settings: Settings) -> Iterator[Path]:
 
 
 def remove_abandoned_scratch(settings: Settings) -> int:
-    """Deletes folders whose worker has died (kill -9 runs no clean-up). Called when a worker starts."""
+    """Deletes folders whose worker has died (kill -9 runs no clean-up). Called when a worker starts.
+
+    In a container the dead worker had the very id that this one has now.
+    """
     removed = 0
     for folder in _scratch_root(settings).glob("*-*"):
         owner = folder.name.partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed

@@ -23,3 +23,8 @@ QUEUE_WAIT_SECONDS = Histogram(
     buckets=(0.01, 0.1, 1, 10, 60, 600, 3600),
 )
 STEP_FAILURES = Counter("echoshot_step_failures_total", "Failed attempts of steps", ["step", "code"])
+JOBS_SWEPT = Counter(
+    "echoshot_jobs_swept_total", "Jobs that the sweeper started, or settled for a closed workflow", ["action"]
+)
+for action in ("started", "settled"):
+    JOBS_SWEPT.labels(action)  # from zero on, so that the first one is seen as an increase

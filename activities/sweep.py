@@ -14,6 +14,7 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.metrics import JOBS_SWEPT
 from activities.rooms import Rooms, origin
 from contracts.errors import Code
 from contracts.ids import JobId, job_workflow_id
@@ -48,6 +49,8 @@ class SweepActivities:
                     settled += await self._settle(job, status)
             examined += len(inputs)
             if len(inputs) < BATCH:
+                JOBS_SWEPT.labels("started").inc(started)
+                JOBS_SWEPT.labels("settled").inc(settled)
                 return SweepReport(examined=examined, started=started, settled=settled)
             after = inputs[-1].job_id
 
