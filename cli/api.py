@@ -44,10 +44,10 @@ class Backoff:
 
 
 class Api:
-    def __init__(self, login: Login, messages: Messages, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, login: Login, messages: Messages) -> None:
         self.login = login
         self.messages = messages
-        self.patience_s = patience_s
+        self.patience_s = PATIENCE_S
         try:
             self.client = httpx.Client(
                 base_url=login.api_url, timeout=TIMEOUT, headers={"Accept-Language": messages.locale}

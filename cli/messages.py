@@ -15,7 +15,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "· 3 not signed in or not allowed · 4 not enough credits · 5 the file was not accepted "
         "· 6 server not reachable · 130 interrupted. More: docs/cli.md",
         "종료 코드: 0 완료 · 1 작업 실패·취소·만료 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
-        "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 · 130 중단됨. 자세히: docs/cli.md",
+        "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 "
+        "· 130 중단됨. 자세히: docs/cli.md",
     ),
     "help_login": ("sign in and remember it", "로그인하고 기억합니다"),
     "help_enhance": ("enhance a video: 2x resolution, 60 fps", "영상 화질을 높입니다: 해상도 2배, 60fps"),

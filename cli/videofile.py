@@ -100,7 +100,7 @@ def _box(file: BinaryIO, name: bytes, start: int, end: int) -> tuple[int, int] |
         stop = end if size == 0 else min(end, start + size)
         if header[4:8] == name:
             return body, stop
-        if stop <= body or stop >= end:
+        if stop < body or stop >= end:
             return None
         start = stop
     return None

@@ -12,7 +12,7 @@ from contracts.settings import Settings
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
 from storage.presign import Presigner
 from storage.store import Store
-from tests.storage.faulty_proxy import FaultyProxy
+from tests.faulty_proxy import FaultyProxy
 
 
 @pytest.fixture

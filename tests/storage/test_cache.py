@@ -16,7 +16,7 @@ from contracts.media import Artifact
 from contracts.settings import Settings
 from storage.cache import SourceCache
 from storage.store import Store
-from tests.storage.faulty_proxy import FaultyProxy
+from tests.faulty_proxy import FaultyProxy
 
 MIB = 1024**2
 

@@ -18,7 +18,7 @@ from dev.toolchain import find
 from storage.client import storage_errors
 from storage.parts import PART_BYTES_MIN
 from storage.store import Store
-from tests.storage.faulty_proxy import FaultyProxy
+from tests.faulty_proxy import FaultyProxy
 
 MIB = 1024**2
 
