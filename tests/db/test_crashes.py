@@ -1,0 +1,173 @@
+"""The connection dies before every single statement of every settlement function, and before its commit.
+
+Each time, nothing at all must have happened, and the repeat must give what an undisturbed run gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.errors import Code, EchoError
+from contracts.jobs import JobStatus
+from contracts.ledger import Bucket
+from contracts.video_job import Release, StatusChange
+from db import jobs, progress, settlement
+from db.engine import Database
+from db.tables import Job, User, Video
+from tests.books import (
+    a_job,
+    a_quote,
+    a_source,
+    a_user,
+    assert_books_coherent,
+    completion,
+    run_sql,
+    step_of,
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    user: User
+    video: Video
+    job: Job
+
+
+Step = Callable[[AsyncSession, Scene], Awaitable[Any]]
+
+STEPS: dict[str, Step] = {
+    "open_job": lambda session, scene: settlement.open_job(
+        session,
+        user=scene.user,
+        kind="enhance",
+        params={},
+        video=scene.video,
+        quote=a_quote(10),
+        uploaded=True,
+    ),
+    "confirm_hold": lambda session, scene: settlement.confirm_hold(session, scene.job.id, step_of(scene.job)),
+    "adjust_hold": lambda session, scene: settlement.adjust_hold(
+        session, scene.job.id, 25, step_of(scene.job)
+    ),
+    "adjust_hold when short": lambda session, scene: settlement.adjust_hold(
+        session, scene.job.id, 1000, step_of(scene.job)
+    ),
+    "complete_job": lambda session, scene: settlement.complete_job(
+        session, completion(scene.job, 7), step_of(scene.job)
+    ),
+    "release_job": lambda session, scene: settlement.release_job(
+        session,
+        Release(job_id=scene.job.id, status=JobStatus.FAILED, failure_code="corrupt"),
+        step_of(scene.job),
+    ),
+    "grant_credits": lambda session, scene: settlement.grant_credits(
+        session,
+        user_id=scene.user.id,
+        credits=5,
+        bucket=Bucket.PROMO,
+        key=scene.user.id,
+        actor="admin:a",
+        reason="welcome",
+    ),
+    "set_status": lambda session, scene: jobs.set_status(
+        session, StatusChange(job_id=scene.job.id, status=JobStatus.RUNNING)
+    ),
+    "report": lambda session, scene: progress.report(session, scene.job.id, "upscale", 0, 5, 10),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+async def test_a_step_that_dies_at_any_statement_did_nothing_and_can_be_repeated(
+    database: Database, name: str
+) -> None:
+    step = STEPS[name]
+    calm = await _scene(database)
+    boundaries = _Boundaries(database.url)
+    with boundaries.watched():
+        async with database.transaction() as session:
+            expected = _comparable(await step(session, calm))
+    count = boundaries.seen
+    assert count >= 3, "the hook saw the statements"
+
+    for boundary in range(1, count + 1):
+        scene = await _scene(database)
+        before = await _everything(database)
+        with pytest.raises(EchoError) as lost, boundaries.watched(kill_at=boundary):
+            async with database.transaction() as session:
+                await step(session, scene)
+        assert lost.value.code is Code.UNAVAILABLE
+        assert await _everything(database) == before, f"{name} died before statement {boundary} of {count}"
+        for _ in range(2):  # the repeat, and the repeat of a step whose answer was lost after its commit
+            async with database.transaction() as session:
+                answer = _comparable(await step(session, scene))
+            if name not in ("open_job", "set_status"):
+                assert answer == expected
+        await assert_books_coherent(database)
+
+
+class _Boundaries:
+    """Counts the statements and commits of this database's connections, and cuts one connection before the n-th."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self.seen = 0
+        self._kill_at = 0
+
+    @contextmanager
+    def watched(self, kill_at: int = 0) -> Iterator[None]:
+        self.seen, self._kill_at = 0, kill_at
+        event.listen(Engine, "before_cursor_execute", self._statement)
+        event.listen(Engine, "commit", self._reached)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "before_cursor_execute", self._statement)
+            event.remove(Engine, "commit", self._reached)
+
+    def _statement(self, connection: Connection, *_: object) -> None:
+        self._reached(connection)
+
+    def _reached(self, connection: Connection) -> None:
+        self.seen += 1
+        if self.seen == self._kill_at:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.AsyncConnection)
+            url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+            with psycopg.connect(url, autocommit=True) as other:
+                # The second argument waits, in milliseconds, until the backend is gone.
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [driver.info.backend_pid])
+
+
+async def _scene(database: Database) -> Scene:
+    user = await a_user(database, promo=15, paid=30)
+    job = await a_job(database, user, credits=10, status=JobStatus.QUEUED)
+    async with database.transaction() as session:
+        await progress.declare_stages(session, job.id, {"upscale": 10})
+    return Scene(user, await a_source(database, user), job)
+
+
+async def _everything(database: Database) -> list[str]:
+    tables = (
+        "accounts", "transfers", "postings", "jobs", "job_stages", "stage_parts", "job_events", "saga_log", "videos",
+    )  # fmt: skip
+    return [
+        str(row[0])
+        for table in tables
+        for row in await run_sql(database, f"SELECT t::text FROM {table} t ORDER BY 1")
+    ]
+
+
+def _comparable(answer: Any) -> Any:
+    """Without the ids, which are the scene's own."""
+    if isinstance(answer, Job):
+        return answer.status, answer.quote_credits
+    return answer.model_copy(update={"transfer_id": None}) if hasattr(answer, "transfer_id") else answer
