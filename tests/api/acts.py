@@ -106,15 +106,17 @@ async def succeed(database: Database, store: Store, job_id: str, result: bytes =
         sha256 = hashlib.sha256(content).hexdigest()
         return Artifact(key=object_key, bytes=len(content), sha256=sha256, content_type=content_type)
 
+    digest = hashlib.sha256(result).hexdigest()
+
     def put_all() -> PipelineResult:
         return PipelineResult(
-            result=put(keys.result_key(job), result, "video/mp4"),
+            result=put(keys.result_key(job, digest), result, "video/mp4"),
             info=media_info(result),
-            manifest=put(keys.manifest_key(job), b"{}", "application/json"),
+            manifest=put(keys.manifest_key(job, digest), b"{}", "application/json"),
             thumbnails=tuple(
                 Thumbnail(
                     at_percent=at,
-                    artifact=put(keys.thumbnail_key(job, at), b"jpeg %d" % at, "image/jpeg"),
+                    artifact=put(keys.thumbnail_key(job, digest, at), b"jpeg %d" % at, "image/jpeg"),
                     width=64,
                     height=36,
                 )
