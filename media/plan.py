@@ -38,12 +38,12 @@ RATE_TOLERANCE = Fraction(1, 2000)
 
 SEGMENT_S = 8
 """Target length of output: a retry loses little, and a two-hour video stays below 1000 segments."""
-SEGMENT_S_MIN = 1
+SEGMENT_S_MIN = Fraction(1, 2)
 SEGMENTS_MIN = 4
 """Short clips are cut finer than SEGMENT_S so that several workers have something to do."""
 SEGMENTS_MAX = 1200
 """A job's history must hold them all."""
-KEY_FRAME_REACH = Fraction(1, 4)
+KEY_FRAME_REACH = Fraction(1, 8)
 """A cut moves to a key frame at most this share of a segment away."""
 SEGMENT_CORE_S = 1200
 """A segment should be no more than 20 minutes of one processor core, so that a crash never costs hours."""
