@@ -14,7 +14,7 @@ from api.credits import routes as credits_
 from api.events import routes as events
 from api.idempotency import REPLAYED_HEADER
 from api.jobs import routes as jobs
-from api.middleware import REQUEST_ID_HEADER, RequestContext
+from api.middleware import REQUEST_ID_HEADER, BodyLimit, RequestContext
 from api.openapi import DESCRIPTION, TAGS, document
 from api.ops import routes as ops
 from api.services import open_services
@@ -42,7 +42,6 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=settings.request_body_bytes_max,
         telemetry={"tracing": False},
         # Problem is the only error shape; this keeps FastAPI from declaring its own 422.
         responses=problems.responses(Code.VALIDATION_FAILED),
@@ -62,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["ETag", "Location", REQUEST_ID_HEADER, REPLAYED_HEADER],
         )
+    app.add_middleware(BodyLimit, bytes_max=settings.request_body_bytes_max)
     app.add_middleware(RequestContext)
     app.openapi = lambda: document(app)
     return app

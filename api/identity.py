@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -36,9 +37,10 @@ log = logging.getLogger("echoshot.api")
 class KeyCache:
     """The issuer's public keys."""
 
-    def __init__(self, issuer: str, jwks_url: str) -> None:
+    def __init__(self, issuer: str, jwks_url: str, clock: Callable[[], float]) -> None:
         self._issuer = issuer
         self._jwks_url = jwks_url
+        self._clock = clock
         self._keys: KeySet | None = None
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
@@ -46,7 +48,7 @@ class KeyCache:
 
     async def keys(self) -> KeySet:
         """EchoError(UNAVAILABLE) when the issuer was never reached."""
-        if self._keys is None or time.monotonic() - self._fetched_at > KEYS_AGE_MAX_S:
+        if self._keys is None or self._clock() - self._fetched_at > KEYS_AGE_MAX_S:
             await self.refresh()
         if self._keys is None:
             raise EchoError(Code.UNAVAILABLE, "the identity provider's keys could not be fetched")
@@ -55,12 +57,12 @@ class KeyCache:
     async def refresh(self) -> None:
         """Fetch the keys anew, unless that was just tried; a failure leaves the old ones in place."""
         async with self._lock:
-            if time.monotonic() - self._tried_at < REFRESH_MIN_S:
+            if self._clock() - self._tried_at < REFRESH_MIN_S:
                 return
-            self._tried_at = time.monotonic()
+            self._tried_at = self._clock()
             try:
                 self._keys = await self._fetch()
-                self._fetched_at = time.monotonic()
+                self._fetched_at = self._clock()
             except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError) as error:
                 log.error("JWKS refresh failed: %r", error)
 
@@ -80,8 +82,10 @@ class KeyCache:
 class TokenVerifier:
     """Turns a bearer token into its claims, or into EchoError(UNAUTHENTICATED) that says why."""
 
-    def __init__(self, issuer: str, audience: str, jwks_url: str = "") -> None:
-        self._keys = KeyCache(issuer, jwks_url)
+    def __init__(
+        self, issuer: str, audience: str, jwks_url: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._keys = KeyCache(issuer, jwks_url, clock)
         self._claims = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
             iss={"essential": True, "value": issuer},

@@ -1,4 +1,4 @@
-"""Round every HTTP request: an id, one log line, its latency, and a problem answer when all else failed."""
+"""Round every HTTP request: an id, one log line, its latency, a limit, and a problem answer when all else failed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -72,3 +73,32 @@ class RequestContext:
             "user_id": caller.user_id if caller else None,
         }
         log.info("request", extra={"fields": fields})
+
+
+class BodyLimit:
+    """Refuses bodies above `bytes_max`, by their announced length or when they exceed it. Files go to the store.
+
+    FastAPI has a limit of its own, but answers it in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, bytes_max: int) -> None:
+        self.app = app
+        self.bytes_max = bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        if announced.isdecimal() and int(announced) > self.bytes_max:
+            await problem(HTTPConnection(scope), Code.PAYLOAD_TOO_LARGE)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.bytes_max:
+                # An HTTPException is the only error that FastAPI lets through while it reads a body.
+                raise HTTPException(413)
+            return message
+
+        await self.app(scope, counted, send)

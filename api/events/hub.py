@@ -86,5 +86,6 @@ class EventHub:
 
     async def _listen(self) -> None:
         async for _channel, job_id in self._database.listen([CHANNEL]):
-            for watch in self._watches.get(job_id, ()):
+            # An empty payload follows every connect: what was said meanwhile is lost, so everybody looks.
+            for watch in self._watches.get(job_id, ()) if job_id else self._all():
                 watch.wake()

@@ -76,7 +76,7 @@ async def _sse(services: Services, job_id: JobId, last_seq: int | None) -> Async
         async with aclosing(job_stream(services.hub, services.database, job_id, last_seq)) as stream:
             async for sent in stream:
                 if sent is None:
-                    yield format_sse_event(comment="ping")
+                    yield b": ping\n"  # without the blank line, which some clients take for an empty event
                 else:
                     yield format_sse_event(
                         data_str=sent.event.model_dump_json(), event=sent.name, id=str(sent.event.seq)

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import AwareDatetime, Field, create_model
 
 from api.shapes import Body, JobIdText, Line, PageQuery, Sha256, VideoIdText, View
 from contracts.jobs import Attention, JobStatus, SagaStep, Stage
@@ -150,9 +150,9 @@ class JobQuery(PageQuery[JobIdText]):
 
     status: list[JobStatus] = Field(default=[])
     kind: list[KindName] = Field(default=[])
-    created_from: datetime | None = None
+    created_from: AwareDatetime | None = None
     """Inclusive."""
-    created_to: datetime | None = None
+    created_to: AwareDatetime | None = None
     """Exclusive."""
 
 

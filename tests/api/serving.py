@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import uvicorn
+
 from api.app import create_app
 from api.server import Server
 from api.services import Services
@@ -27,13 +29,20 @@ class Api:
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[Api]:
     server = Server(create_app(settings), "127.0.0.1", 0)
+    async with running(server) as url:
+        yield Api(server, url, settings)
+
+
+@asynccontextmanager
+async def running(server: uvicorn.Server) -> AsyncIterator[str]:
+    """Serve in this event loop; gives the base URL."""
     task = asyncio.create_task(server.serve())
     while not server.started:
-        assert not task.done(), "the API did not start"
+        assert not task.done(), "the server did not start"
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Api(server, f"http://127.0.0.1:{port}", settings)
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await task

@@ -1,0 +1,67 @@
+"""Whatever belongs to somebody else is not there, whoever asks and however."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.api.acts import Person, assert_problem, create_job, grant, key, upload_request
+from tests.api.serving import Api
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/videos/{video_id}/uploads/{upload_id}/parts": {"numbers": [1]},
+    "/v1/jobs/{job_id}/heartbeat": {"stage": "upscale", "part": 0, "done": 1, "total": 1},
+}
+ROLES_NEEDED = {"/v1/jobs/{job_id}/heartbeat"}
+"""Refused to everybody without the role, before any job is looked for."""
+
+
+def guarded_operations(api: Api) -> list[tuple[str, str]]:
+    """Every operation of the document with an id in its path, so that a new one cannot be forgotten."""
+    return [
+        (method.upper(), path)
+        for path, operations in api.server.app.openapi()["paths"].items()
+        for method in operations
+        if "{" in path and path not in ROLES_NEEDED
+    ]
+
+
+@pytest.mark.parametrize("whose", ["another user's", "nobody's"])
+async def test_every_operation_on_it_answers_not_found(
+    whose: str, alice: Person, bob: Person, api: Api
+) -> None:
+    job = await create_job(alice, upload_request(b"x" * (9 * 1024**2)))
+    upload = (await alice.post(job["upload"]["multipart_url"])).json()
+    ids = {
+        "job_id": job["id"],
+        "video_id": job["source_video_id"],
+        "upload_id": upload["upload_id"],
+    }
+    if whose == "nobody's":
+        ids = {name: value[:4] + "0" * 32 for name, value in ids.items()}
+    operations = guarded_operations(api)
+    assert len(operations) >= 15
+
+    for method, path in operations:
+        url = re.sub(r"{(\w+)}", lambda match: ids[match[1]], path)
+        answer = await bob.request(method, url, json=BODIES.get(path))
+        assert_problem(answer, 404, "not_found")
+
+    assert (await alice.get(job["status_url"])).json()["status"] == "CREATED"
+    assert (await alice.get(upload["parts_url"])).status_code == 200
+
+
+async def test_another_users_video_cannot_be_a_source(alice: Person, bob: Person, admin: Person) -> None:
+    await grant(admin, bob)
+    job = await create_job(alice)
+    request = {"kind": "enhance", "source": {"video_id": job["source_video_id"]}}
+
+    assert_problem(await bob.post("/v1/jobs", json=request, headers=key()), 404, "not_found")
+
+
+async def test_a_list_shows_only_ones_own(alice: Person, bob: Person) -> None:
+    await create_job(alice)
+    for path in ("/v1/videos/jobs", "/v1/videos/processed", "/v1/credits/history"):
+        assert (await bob.get(path)).json() == {"data": [], "has_more": False}
