@@ -24,14 +24,17 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("postgresql+psycopg://echoshot@127.0.0.1/echoshot")
     """SQLAlchemy URL of PostgreSQL 16 or newer."""
     database_pool_size: int = 10
+    """Connections that one process may open."""
 
     temporal_address: str = Field(
         default="127.0.0.1:7233",
         validation_alias=AliasChoices("TEMPORAL_ADDRESS", "ECHOSHOT_TEMPORAL_ADDRESS"),
     )
+    """Host and port of the Temporal frontend."""
     temporal_namespace: str = Field(
         default="default", validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "ECHOSHOT_TEMPORAL_NAMESPACE")
     )
+    """Created by the operator, with the search attributes (docs/deploy.md)."""
     temporal_ui_url: str = ""
     """Base URL of the Web UI for links in answers to staff; empty: no links."""
     queue_prefix: str = ""
@@ -43,21 +46,27 @@ class Settings(BaseSettings):
     """The URL that clients reach; presigned URLs carry it. Empty: same as `s3_endpoint`."""
     s3_region: str = "us-east-1"
     s3_bucket: str = "echoshot"
+    """Created when it is missing and the keys allow it."""
     s3_access_key: SecretStr = SecretStr("")
     s3_secret_key: SecretStr = SecretStr("")
+    """Both keys empty: the machine's own credentials."""
     presign_ttl_s: int = 900
+    """How long a presigned URL works."""
 
     oidc_issuer: str = ""
     """`iss` that tokens must carry; its discovery document names the keys."""
     oidc_audience: str = "echoshot"
+    """`aud` that tokens must carry."""
     oidc_jwks_url: str = ""
     """Empty: taken from the issuer's discovery document."""
 
     api_host: str = "127.0.0.1"
+    """Where the API listens."""
     api_port: int = 8000
     public_url: str = ""
     """Base URL that clients use, for the links in answers. Empty: the request's own."""
     request_body_bytes_max: int = 256 * 1024
+    """Larger JSON bodies are refused; videos never pass through the API."""
     cors_origins: tuple[str, ...] = ()
     """Web origins that may call the API from a browser, as a JSON list. Empty: none."""
 
@@ -87,6 +96,7 @@ class Settings(BaseSettings):
     deadlines: JobDeadlines = JobDeadlines()
 
     sweep_interval_s: int = 60
+    """How often jobs without a running workflow are looked for."""
     sweep_grace_s: int = 30
     """A job younger than this is left alone: its workflow may just be starting."""
     result_days: int = 30
@@ -96,6 +106,7 @@ class Settings(BaseSettings):
     upload_days: int = 7
     """Sources without an active job are deleted after so many days."""
     retention_interval_s: int = 3600
+    """How often files whose time has come are deleted."""
 
 
 @cache

@@ -37,6 +37,9 @@ RETENTION_ATTEMPT = timedelta(hours=1)
 QUEUE_WAIT_MAX = timedelta(hours=24)
 """A step that no worker takes for so long fails, and the job asks for attention."""
 
+FUNDS_LOOK = timedelta(hours=1)
+"""A job that waits for credits looks for them so often, should nobody tell it that they have come."""
+
 WORKER_GRACE = timedelta(seconds=10)
 """A worker that is told to stop hands its segments back within this time."""
 
@@ -49,5 +52,8 @@ class JobDeadlines(Contract):
     """How long a job waits for people. Part of the workflow's input, so that a history replays alike."""
 
     upload_s: int = 24 * 3600
+    """For the upload; then the job expires."""
     funds_s: int = 24 * 3600
+    """For missing credits; then the job expires."""
     attention_s: int = 72 * 3600
+    """For support; then the job fails and its credits are released."""
