@@ -8,13 +8,15 @@ its hold and its finished segments.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.metrics import JOBS_SWEPT
+from activities.faults import as_echo_error
 from activities.rooms import Rooms, origin
 from contracts.errors import Code
 from contracts.ids import JobId, job_workflow_id
@@ -27,6 +29,20 @@ BATCH = 500
 """Jobs per page; each costs one call to Temporal."""
 
 
+ENDED = frozenset(WorkflowExecutionStatus) - {
+    WorkflowExecutionStatus.RUNNING,
+    WorkflowExecutionStatus.CONTINUED_AS_NEW,
+}
+"""Any other status, also one that a newer server invents, is a workflow that still cares for its job."""
+
+
+class Swept(Enum):
+    LEFT = auto()
+    STARTED = auto()
+    SETTLED = auto()
+    FAILED = auto()
+
+
 class SweepActivities:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -34,7 +50,7 @@ class SweepActivities:
     @activity.defn(name="sweep")
     async def sweep(self, request: SweepRequest) -> SweepReport:
         before = datetime.now(UTC) - timedelta(seconds=self._rooms.settings.sweep_grace_s)
-        examined = started = settled = 0
+        done: Counter[Swept] = Counter()
         after: JobId | None = None
         while True:
             async with self._rooms.database.read() as session:
@@ -42,17 +58,28 @@ class SweepActivities:
             inputs = [jobs.job_input(job, video, self._rooms.settings.deadlines) for job, video in rows]
             for job in inputs:
                 activity.heartbeat(job.job_id)
-                status = await self._workflow_status(job.job_id)
-                if status is None:
-                    started += await self._rooms.start_job(job)
-                elif status is not WorkflowExecutionStatus.RUNNING:
-                    settled += await self._settle(job, status)
-            examined += len(inputs)
+                done[await self._sweep(job)] += 1
             if len(inputs) < BATCH:
-                JOBS_SWEPT.labels("started").inc(started)
-                JOBS_SWEPT.labels("settled").inc(settled)
-                return SweepReport(examined=examined, started=started, settled=settled)
+                return SweepReport(
+                    examined=done.total(),
+                    started=done[Swept.STARTED],
+                    settled=done[Swept.SETTLED],
+                    failed=done[Swept.FAILED],
+                )
             after = inputs[-1].job_id
+
+    async def _sweep(self, job: JobInput) -> Swept:
+        try:
+            status = await self._workflow_status(job.job_id)
+            if status is None:
+                return Swept.STARTED if await self._rooms.start_job(job) else Swept.LEFT
+            if status in ENDED:
+                return Swept.SETTLED if await self._settle(job, status) else Swept.LEFT
+        except Exception as failure:
+            # One job that cannot be helped must not keep all later ones from being helped.
+            activity.logger.error("job %s not swept: %s", job.job_id, as_echo_error(failure))
+            return Swept.FAILED
+        return Swept.LEFT
 
     async def _workflow_status(self, job_id: JobId) -> WorkflowExecutionStatus | None:
         """Of the latest run: after a reset the old run is terminated while the new one works on."""

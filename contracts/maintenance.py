@@ -21,6 +21,8 @@ class SweepReport(Contract):
     """Jobs whose workflow had never been started."""
     settled: int = 0
     """Jobs whose workflow had been terminated: their holds were released."""
+    failed: int = 0
+    """Jobs that could be neither started nor settled this time; the worker's log says why."""
 
 
 class RetentionReport(Contract):

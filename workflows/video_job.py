@@ -12,6 +12,7 @@ step and touches nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -22,6 +23,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
+from contracts.timing import FUNDS_LOOK
 from contracts.video_job import (
     AdjustHold,
     Complete,
@@ -152,20 +154,22 @@ class VideoJobWorkflow:
             self._note(outcome)
             if not outcome.short_credits:
                 break
+            left = deadline - workflow.now()
+            if left <= timedelta():
+                raise JobEnds(JobStatus.EXPIRED, Code.FUNDS_EXPIRED)
             await self._record_attention(
                 Attention.FUNDS, Code.CREDITS_SHORT, f"{outcome.short_credits} short"
             )
             if not told:
                 told = True
                 await self._tell("funds_short")
-            try:
+            # Whoever adds credits says so; should that word be lost, a look now and then finds them.
+            with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: self._funds_announced > announced,  # noqa: B023 - waited for in this very pass
-                    timeout=max(deadline - workflow.now(), timedelta()),
-                    timeout_summary="deadline for missing credits",
+                    timeout=min(left, FUNDS_LOOK),
+                    timeout_summary="next look at the balance, or deadline for missing credits",
                 )
-            except TimeoutError as expired:
-                raise JobEnds(JobStatus.EXPIRED, Code.FUNDS_EXPIRED) from expired
         self._become(JobStatus.QUEUED)
 
     async def _run_pipeline(self, ingested: Ingested) -> PipelineResult:
@@ -180,12 +184,10 @@ class VideoJobWorkflow:
     # ---- when it cannot be finished ---------------------------------------------------------------------
 
     async def _release_hold(self, ending: JobEnds) -> None:
-        if ending.code != Code.CANCELED_BY_USER:
-            self._fault = self._fault or Fault("job", ending.code, ending.detail)
         release = Release(
             job_id=self._job.job_id, status=ending.status, failure_code=ending.code, detail=ending.detail
         )
-        self._settle(await steps.release(release))
+        self._settle(await steps.release(release), ending.detail)
 
     async def _with_support(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Runs `attempt`; on a fault of ours waits for support to press `retry` or `give_up`."""
@@ -275,7 +277,10 @@ class VideoJobWorkflow:
         self._status = status
         self._show()
 
-    def _settle(self, settled: Settled) -> None:
+    def _settle(self, settled: Settled, detail: str = "") -> None:
+        """As the books say, which after a reset is how the job had ended before this run."""
+        code = settled.failure_code
+        self._fault = Fault("job", code, detail) if code and code != Code.CANCELED_BY_USER else None
         self._settled, self._status, self._held_credits, self._short_credits = settled, settled.status, 0, 0
         self._show()
 

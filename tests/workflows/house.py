@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +13,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
@@ -20,7 +22,7 @@ from temporalio.worker import Interceptor, Worker
 from activities import activities_of
 from activities.faults import FaultInterceptor
 from activities.rooms import Rooms, open_rooms
-from contracts.jobs import JobEvent
+from contracts.jobs import Attention, JobEvent
 from contracts.ledger import Balance, Bucket
 from contracts.pricing import Quote
 from contracts.queues import Queue
@@ -134,6 +136,14 @@ class House:
             VideoJobWorkflow.run, job.workflow_id, run_id=answer.run_id
         )
 
+    async def until_waiting(self, job: JobInput, attention: Attention) -> None:
+        """Until the job waits for a person, as its owner and the Web UI's list see it."""
+
+        async def waits() -> bool:
+            return (await self.job(job)).attention is attention
+
+        await until(waits)
+
     # ---- what the books and rows say ---------------------------------------------------------------------
 
     async def job(self, job: JobInput) -> Job:
@@ -233,7 +243,19 @@ async def failure_of(handle: Handle) -> BaseException:
     raise AssertionError(f"the workflow succeeded: {outcome}")
 
 
+async def card_of(handle: Handle) -> str:
+    """What the Web UI shows as the workflow's current details."""
+    return (await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)).current_details
+
+
 async def task_completions(handle: Handle) -> list[int]:
     """The events that a workflow can be reset to."""
     completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     return [event.event_id async for event in handle.fetch_history_events() if event.event_type == completed]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30) -> None:
+    """Asks again until the answer is yes: for what happens elsewhere and sets no event here."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 (the condition is in other processes)
+            await asyncio.sleep(0.05)
