@@ -80,12 +80,13 @@ def clip_of(
     times_s: list[Fraction],
     draw: Callable[[int], np.ndarray],
     last_s: Fraction = Fraction(1, 30),
+    rate: Fraction | int = 30,
     **look: object,
 ) -> Path:
     """A clip of drawn RGB pictures at these times, nearly lossless."""
     options = {"preset": "veryfast", "crf": "4", "g": "12", "bf": "2"}
     pictures = [(time, draw(number)) for number, time in enumerate(times_s)]
-    return write(path, pictures, last_s=last_s, look=Look(**({"options": options} | look)))  # type: ignore[arg-type]
+    return write(path, pictures, last_s=last_s, rate=rate, look=Look(**({"options": options} | look)))  # type: ignore[arg-type]
 
 
 def every(fps: Fraction | int, frames: int) -> list[Fraction]:
