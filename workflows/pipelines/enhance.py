@@ -38,7 +38,7 @@ async def enhance(job: JobInput, ingested: Ingested) -> PipelineResult:
             source=source,
             info=info,
             params=params,
-            plan=shared,
+            plan=plan,
             segments=tuple(finished),
         )
     )
