@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from uuid import uuid4
 import httpx
 from temporalio.client import Client
 
+from contracts.jobs import Attention
 from contracts.media import Check
 from dev.failures import DevFailure
 from dev.footage import Footage, demo_clip, look_at
@@ -98,7 +100,25 @@ class Visit:
                 "ECHOSHOT_TOKEN": self.token,
             },
         )
-        return await process.wait()
+        ended, stuck = asyncio.create_task(process.wait()), asyncio.create_task(self._needs_support())
+        try:
+            await asyncio.wait({ended, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                # Support would have three days to repair it; a demo has nobody who looks.
+                process.send_signal(signal.SIGINT)
+                await ended
+                raise DevFailure(f"the job needs support: {stuck.result()}")
+            return ended.result()
+        finally:
+            stuck.cancel()
+
+    async def _needs_support(self) -> str:
+        """Returns the Web UI's address of the job's workflow once a step has failed for good."""
+        while True:
+            await asyncio.sleep(2)
+            jobs = (await self._get("/v1/videos/jobs"))["data"]
+            if jobs and jobs[0]["attention"] == Attention.FAULT:
+                return (await self._get(jobs[0]["saga_url"]))["workflow_url"]
 
     async def summary(self, clip: Path, result_file: Path) -> dict[str, Any]:
         """The fields of `summary.json`."""
