@@ -27,7 +27,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
 class Backoff:
-    """Waits between attempts: 0.4 s, doubling to 8 s, with jitter so that clients do not return in step."""
+    """Waits between attempts: 0.4 s, doubling to 5 s, with jitter so that clients do not return in step."""
 
     def __init__(self, patience_s: float) -> None:
         self._deadline = time.monotonic() + patience_s
@@ -39,7 +39,7 @@ class Backoff:
         if time.monotonic() + pause_s > self._deadline:
             return False
         time.sleep(pause_s)
-        self._pause_s = min(2 * self._pause_s, 8.0)
+        self._pause_s = min(2 * self._pause_s, 5.0)
         return True
 
 
@@ -48,12 +48,11 @@ class Api:
         self.login = login
         self.messages = messages
         self.patience_s = PATIENCE_S
-        try:
-            self.client = httpx.Client(
-                base_url=login.api_url, timeout=TIMEOUT, headers={"Accept-Language": messages.locale}
-            )
-        except httpx.InvalidURL as error:
-            raise Stop(Exit.USAGE, messages("bad_url", url=login.api_url)) from error
+        self.client = httpx.Client(
+            base_url=checked_url(messages, login.api_url),
+            timeout=TIMEOUT,
+            headers={"Accept-Language": messages.locale},
+        )
 
     def close(self) -> None:
         self.client.close()
@@ -123,15 +122,24 @@ class Api:
         return Refused(answer.status_code, code, f"{title} ({more})" if more else title)
 
 
+def checked_url(messages: Messages, url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise Stop(Exit.USAGE, messages("bad_url", url=url))
+    return parsed
+
+
 def unreachable(messages: Messages, url: str, error: httpx.TransportError) -> Stop:
-    host = httpx.URL(url).netloc.decode() or url
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return Stop(Exit.USAGE, messages("bad_url", url=url))
+    host = httpx.URL(url).netloc.decode()
     return Stop(Exit.UNREACHABLE, messages("unreachable", host=host, reason=type(error).__name__))
 
 
 def token_from_issuer(messages: Messages, issuer: str, user: str, roles: str) -> str:
     """An access token of a development issuer, which asks for no password."""
+    checked_url(messages, issuer)
     try:
         with httpx.Client(timeout=TIMEOUT) as client:
             discovery = client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
@@ -140,7 +148,7 @@ def token_from_issuer(messages: Messages, issuer: str, user: str, roles: str) ->
             return client.post(endpoint, data=form).raise_for_status().json()["access_token"]
     except httpx.TransportError as error:
         raise unreachable(messages, issuer, error) from error
-    except (httpx.HTTPStatusError, httpx.InvalidURL, ValueError, KeyError) as error:
+    except (httpx.HTTPStatusError, ValueError, KeyError) as error:
         raise Stop(Exit.NOT_ALLOWED, messages("issuer_refused", reason=error)) from error
 
 

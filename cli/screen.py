@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -61,12 +62,12 @@ class Screen:
             self.out.print(self.messages("nothing"))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, no_wrap=True)
+        for number, column in enumerate(columns):
+            # Half an id is of no use: rather too wide for the window than cut off.
+            table.add_column(column, no_wrap=True, min_width=max(cell_len(row[number]) for row in rows))
         for row in rows:
             table.add_row(*row)
-        # In a pipe there is no width to fit into, and half an id is of no use.
-        self.out.print(table, width=None if self.out.is_terminal else 240)
+        self.out.print(table)
 
     @contextmanager
     def bytes_bar(self, title: str, total: int) -> Generator[Callable[[int], None]]:

@@ -43,8 +43,14 @@ async def test_without_an_address_or_a_token_it_says_what_to_do(echoshot: Echosh
     assert (nowhere.exit, "--api" in nowhere.err) == (Exit.USAGE, True)
     nobody = await echoshot("balance", "--api", "http://127.0.0.1:9")
     assert (nobody.exit, "echoshot login" in nobody.err) == (Exit.NOT_ALLOWED, True)
-    odd = await echoshot("balance", "--api", "not an address", "--token", "t")
-    assert odd.exit == Exit.USAGE
+
+
+@pytest.mark.parametrize("url", ["not an address", "ftp://example.com", "http://", "http://[::1"])
+async def test_what_is_no_address_is_said_to_be_none(echoshot: Echoshot, url: str):
+    ended = await echoshot("balance", "--api", url, "--token", "t")
+    assert (ended.exit, url in ended.err) == (Exit.USAGE, True)
+    ended = await echoshot("login", "--api", "http://127.0.0.1:9", "--issuer", url, "--user", "alice")
+    assert ended.exit == Exit.USAGE
 
 
 async def test_a_server_that_is_away_is_asked_again_and_then_reported(
