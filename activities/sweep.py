@@ -17,6 +17,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.faults import as_echo_error
+from activities.metrics import JOBS_SWEPT
 from activities.rooms import Rooms, origin
 from contracts.errors import Code
 from contracts.ids import JobId, job_workflow_id
@@ -58,7 +59,10 @@ class SweepActivities:
             inputs = [jobs.job_input(job, video, self._rooms.settings.deadlines) for job, video in rows]
             for job in inputs:
                 activity.heartbeat(job.job_id)
-                done[await self._sweep(job)] += 1
+                swept = await self._sweep(job)
+                done[swept] += 1
+                if swept is not Swept.LEFT:
+                    JOBS_SWEPT.labels(swept.name.lower()).inc()
             if len(inputs) < BATCH:
                 return SweepReport(
                     examined=done.total(),
