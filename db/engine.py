@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -71,7 +71,7 @@ class Database:
                 )
                 yield session
 
-    async def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
+    async def listen(self, channels: Sequence[str]) -> AsyncGenerator[tuple[str, str]]:
         """Notifications as (channel, payload), for ever. After every connect, also the first, each channel
         yields an empty payload: notices may have been missed, so look at the tables."""
         while True:

@@ -81,7 +81,7 @@ class Video(Base):
     verified_sha256: Mapped[str | None]
     info: Mapped[MediaInfo | None] = mapped_column(Json(MediaInfo))
     rejected_code: Mapped[str | None]
-    job_id: Mapped[JobId | None] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[JobId | None] = mapped_column(ForeignKey("jobs.id", use_alter=True))
     """The job that made it; None for sources."""
     manifest_key: Mapped[str | None]
     thumbnails: Mapped[tuple[Thumbnail, ...] | None] = mapped_column(Json(tuple[Thumbnail, ...]))
@@ -218,6 +218,6 @@ class IdempotencyKey(Base):
     path: Mapped[str]
     body_hash: Mapped[str]
     status: Mapped[int] = mapped_column(Integer)
-    body: Mapped[Any] = mapped_column(JSONB)
+    body: Mapped[Any] = mapped_column(JSONB(none_as_null=True), nullable=True)
     headers: Mapped[dict[str, str]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -81,7 +81,8 @@ async def test_long_lists_are_read_from_an_index(database: Database) -> None:
     user = await a_user(database)
     queries = {
         "jobs_by_user": "SELECT * FROM jobs WHERE user_id = :user ORDER BY id DESC LIMIT 20",
-        "videos_by_user": """SELECT * FROM videos WHERE user_id = :user AND role = 'result' ORDER BY id DESC LIMIT 20""",
+        "videos_by_user": """SELECT * FROM videos WHERE user_id = :user AND role = 'result'
+                              ORDER BY id DESC LIMIT 20""",
         "transfers_by_user": "SELECT * FROM transfers WHERE user_id = :user ORDER BY seq DESC LIMIT 20",
         "captures_by_user": """SELECT * FROM transfers WHERE kind = 'capture' AND user_id = :user
                                   AND created_at > now() - interval '1 month'""",
