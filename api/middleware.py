@@ -59,7 +59,7 @@ class RequestContext:
         """Neither query strings nor headers are logged: both may carry tokens."""
         connection = HTTPConnection(scope)
         method = scope.get("method", "WEBSOCKET")
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = _route(scope)
         if first_byte_s is not None:
             services_of(connection).metrics.http_seconds.labels(method, route, status).observe(first_byte_s)
         caller = getattr(connection.state, "caller", None)
@@ -73,6 +73,15 @@ class RequestContext:
             "user_id": caller.user_id if caller else None,
         }
         log.info("request", extra={"fields": fields})
+
+
+def _route(scope: Scope) -> str:
+    """The path with its parameters' names in place of their values; the router's own knows no prefixes."""
+    if "route" not in scope:
+        return "unmatched"
+    path: str = scope["path"]
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(part, part) for part in path.split("/"))
 
 
 class BodyLimit:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from contracts.errors import Code, EchoError
 
-CALL_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 3.0
 
 T = TypeVar("T")
 

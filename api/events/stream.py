@@ -16,6 +16,7 @@ from db.engine import Database
 
 PING_S = 15.0
 """Proxies cut connections that are silent for longer; also how late a lost notification is noticed."""
+RETRY_S = 1.0
 BACKLOG_MAX = 200
 """A client that is further behind gets one snapshot instead of every event it missed."""
 
@@ -36,13 +37,19 @@ async def job_stream(
     """
     with hub.watch(job_id) as watch:
         while True:
-            batch = await _read(database, job_id, last_seq)
+            try:
+                batch, patience_s = await _read(database, job_id, last_seq), PING_S
+            except EchoError as error:
+                if error.code is not Code.UNAVAILABLE:
+                    raise
+                # The database is away for a moment: the client keeps its stream and misses nothing.
+                batch, patience_s = [], RETRY_S
             for sent in batch:
                 last_seq = sent.event.seq
                 yield sent
             if (batch and batch[-1].event.status.settled) or watch.closing:
                 return
-            if not await watch.news(PING_S):
+            if not await watch.news(patience_s):
                 yield None
 
 

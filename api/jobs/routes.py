@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote as quote_path
 
 from fastapi import APIRouter, Header, Query, Response
@@ -299,7 +299,9 @@ async def thumbnail(
     job_id: JobIdPath,
     caller: CurrentCaller,
     services: CurrentServices,
-    at: Annotated[Literal[10, 50, 90], Query(description="Percent of the duration.")] = 50,
+    at: Annotated[
+        schemas.ThumbnailPlace, Query(description="Percent of the duration.")
+    ] = schemas.ThumbnailPlace.MIDDLE,
 ) -> Response:
     video = await _result_video(services, job_id, caller)
     for candidate in video.thumbnails or ():

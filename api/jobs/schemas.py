@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import IntEnum
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -154,6 +155,14 @@ class JobQuery(PageQuery[JobIdText]):
     """Inclusive."""
     created_to: AwareDatetime | None = None
     """Exclusive."""
+
+
+class ThumbnailPlace(IntEnum):
+    """Percent of the duration. An enum, since a query's text is never equal to a literal number."""
+
+    EARLY = 10
+    MIDDLE = 50
+    LATE = 90
 
 
 class ThumbnailLink(View):
