@@ -111,14 +111,22 @@ def read_times(path: Path, info: MediaInfo) -> SourceTimes:
 
 
 def output_rate(video: VideoInfo, times: SourceTimes, params: EnhanceParams) -> Fraction:
-    """The rate that the user asked for. Sources of variable rate count by their median gap."""
-    nominal = 1 / (times.nominal_gap_pts * times.time_base) if video.variable_rate else video.average_fps
-    nominal = _customary(nominal)
+    """The rate that the user asked for."""
+    nominal = _customary(_nominal_rate(video, times))
     if params.fps == "source":
         return nominal
     if params.fps == "2x":
         return 2 * nominal
     return nominal if nominal > FPS_KEPT_MIN else Fraction(FPS_DEFAULT)
+
+
+def _nominal_rate(video: VideoInfo, times: SourceTimes) -> Fraction:
+    """Of constant rate the mean, the last frame's own duration left out; of variable rate the median."""
+    if video.variable_rate or len(times.pts) == 1:
+        return 1 / (times.nominal_gap_pts * times.time_base)
+    measured = (len(times.pts) - 1) / ((times.pts[-1] - times.pts[0]) * times.time_base)
+    # The probe knows the header's rate, which beats times that were rounded to milliseconds.
+    return video.average_fps if abs(video.average_fps - measured) < measured / 500 else measured
 
 
 def segment_count(video: VideoInfo, src_frames: int, duration_s: Fraction, params: EnhanceParams) -> int:

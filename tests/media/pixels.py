@@ -84,7 +84,8 @@ def clip_of(
     **look: object,
 ) -> Path:
     """A clip of drawn RGB pictures at these times, nearly lossless."""
-    options = {"preset": "veryfast", "crf": "4", "g": "12", "bf": "2"}
+    # Without B-frames, with which MP4 cannot say how long the last frame is shown.
+    options = {"preset": "veryfast", "crf": "4", "g": "12", "bf": "0"}
     pictures = [(time, draw(number)) for number, time in enumerate(times_s)]
     return write(path, pictures, last_s=last_s, rate=rate, look=Look(**({"options": options} | look)))  # type: ignore[arg-type]
 

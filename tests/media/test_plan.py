@@ -34,9 +34,9 @@ def test_rates_are_exact(
     fps: Fraction, default: Fraction, doubled: Fraction, suffix: str, tmp_path: Path
 ) -> None:
     """Also from MKV, whose times are rounded to milliseconds but whose header tells the rate."""
-    path = clip_of(
-        tmp_path / f"clip{suffix}", every(fps, 40), textured_at, last_s=1 / Fraction(fps), rate=fps
-    )
+    frames = 40 if fps < 100 else 160
+    name = f"clip{suffix}"
+    path = clip_of(tmp_path / name, every(fps, frames), textured_at, last_s=1 / Fraction(fps), rate=fps)
     assert planned(path).fps_out == default
     assert planned(path, fps="2x").fps_out == doubled
     assert planned(path, fps="source").fps_out == fps
