@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -113,12 +114,13 @@ class Visit:
             stuck.cancel()
 
     async def _needs_support(self) -> str:
-        """Returns the Web UI's address of the job's workflow once a step has failed for good."""
+        """Returns the address of the job's workflow in the Web UI once a step has failed for good."""
         while True:
             await asyncio.sleep(2)
             jobs = (await self._get("/v1/videos/jobs"))["data"]
             if jobs and jobs[0]["attention"] == Attention.FAULT:
-                return (await self._get(jobs[0]["saga_url"]))["workflow_url"]
+                saga = await self._get(jobs[0]["saga_url"])
+                return _workflow_link(self.environment, saga["workflow_id"])
 
     async def summary(self, clip: Path, result_file: Path) -> dict[str, Any]:
         """The fields of `summary.json`."""
@@ -212,21 +214,25 @@ def _report(summary: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     source, result, spent = summary["source"], summary["result"], summary["credits"]
     for check in summary["verification"]["here"]:
         print(f"  {'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['found']}")
-    workflow = summary["workflow_id"].replace("/", "%2F")
-    namespace, ui = environment["TEMPORAL_NAMESPACE"], environment.get("ECHOSHOT_TEMPORAL_UI_URL", "")
+    workflow = _workflow_link(environment, summary["workflow_id"])
     print(
         f"""
   {_size(source)}  ->  {_size(result)}
   Credits / 크레딧     {spent["before"]} - {spent["captured"]} = {spent["after"]}
   Result / 결과        {result["file"]}
   Summary / 요약       {OUT_DIR / "summary.json"}
-  Workflow             {ui}/namespaces/{namespace}/workflows/{workflow}/{summary["run_id"]}
+  Workflow             {workflow}/{summary["run_id"]}
   API docs             {environment["ECHOSHOT_PUBLIC_URL"]}/docs
 
   `make up` opens these addresses again / `make up`을 실행하면 위 주소가 다시 열립니다
 """,
         flush=True,
     )
+
+
+def _workflow_link(environment: Mapping[str, str], workflow_id: str) -> str:
+    ui, namespace = environment.get("ECHOSHOT_TEMPORAL_UI_URL", ""), environment["TEMPORAL_NAMESPACE"]
+    return f"{ui}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
 
 
 def _size(footage: Mapping[str, Any]) -> str:
