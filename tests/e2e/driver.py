@@ -122,7 +122,7 @@ async def customer(
             me = (await http.get("/v1/me")).raise_for_status().json()
             granted = await someone.post(
                 "/v1/admin/credits/grants",
-                {"user": {"user_id": me["id"]}, "credits": credits, "bucket": "promo", "reason": "test"},
+                {"user": {"user_id": me["user_id"]}, "credits": credits, "bucket": "promo", "reason": "test"},
                 Authorization=f"Bearer {signer.mint('root', ['admin'])}",
             )
             assert granted.status_code == 201, granted.text

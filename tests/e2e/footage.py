@@ -39,7 +39,7 @@ def facts(path: Path) -> Facts:
             assert frame.pts is not None
             assert frame.time_base is not None
             times.append(frame.pts * frame.time_base)
-            numbers.append(read_number(frame.to_ndarray(format="rgb24")))
+            numbers.append(read_number(frame.to_ndarray(format="rgb24").astype(np.uint8)))
             rotation = frame.rotation
         size = video.width, video.height
     tracks = []

@@ -23,9 +23,9 @@ CLICK_TOLERANCE_S = 0.003
 @pytest.mark.parametrize(
     "clip",
     [
-        "clip_plain", "clip_odd_sized", "clip_variable_rate", "clip_rotated_90", "clip_ntsc", "clip_late_start",
-        "clip_sound_late", "clip_sound_early", "clip_two_tracks", "clip_pcm_mov", "clip_webm", "clip_trimmed",
-        "clip_single_frame", "clip_120_fps", "clip_hlg",
+        "plain", "odd_sized", "variable_rate", "rotated_90", "ntsc", "late_start",
+        "sound_late", "sound_early", "two_tracks", "pcm_mov", "webm", "trimmed",
+        "single_frame", "120_fps", "hlg",
     ],
 )  # fmt: skip
 async def test_a_clip_keeps_its_timeline_its_sound_and_its_orientation(
@@ -41,7 +41,7 @@ async def test_a_clip_keeps_its_timeline_its_sound_and_its_orientation(
 
     before, after = facts(source), facts(tmp_path / "result.mp4")
     fps = Fraction(result["info"]["video"]["average_fps"])
-    assert fps == (120 if clip == "clip_120_fps" else 60)
+    assert fps == (120 if clip == "120_fps" else 60)
     duration = Fraction(result["info"]["video"]["duration_s"])
     assert abs(after.frames - duration * fps) < Fraction(1, 100)
     # Evenly spaced frames from the first source frame's time to the end of the last one's.
@@ -95,7 +95,7 @@ async def test_each_change_of_state_says_what_it_did_to_the_credits(
     platform: Platform, tmp_path: Path
 ) -> None:
     async with customer(platform) as fan:
-        job = await fan.open_job(GOOD["clip_plain"](tmp_path), upscaler="lanczos")
+        job = await fan.open_job(GOOD["plain"](tmp_path), upscaler="lanczos")
         assert (job["status"], job["credit_effect"], job["credits_held"]) == ("CREATED", "held", 10)
         assert await fan.balance() == (90, 10)
         await fan.upload(job, tmp_path / "plain.mp4")
@@ -113,7 +113,7 @@ async def test_each_change_of_state_says_what_it_did_to_the_credits(
 async def test_the_same_file_is_not_uploaded_twice(platform: Platform, tmp_path: Path) -> None:
     import hashlib
 
-    source = GOOD["clip_plain"](tmp_path)
+    source = GOOD["plain"](tmp_path)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     async with customer(platform) as fan:
         first = await fan.open_job(source, announce={"sha256": sha256}, upscaler="lanczos")
@@ -130,7 +130,7 @@ async def test_the_same_file_is_not_uploaded_twice(platform: Platform, tmp_path:
 async def test_a_job_without_credits_is_refused_and_leaves_nothing(
     platform: Platform, tmp_path: Path
 ) -> None:
-    source = GOOD["clip_plain"](tmp_path)
+    source = GOOD["plain"](tmp_path)
     async with customer(platform, credits=9) as fan:
         upload = {"filename": "a.mp4", "bytes": source.stat().st_size, "content_type": "video/mp4"}
         answer = await fan.post("/v1/jobs", {"kind": "enhance", "source": {"upload": upload}})

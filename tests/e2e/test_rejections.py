@@ -15,7 +15,7 @@ from tests.e2e.driver import books_violations, customer, object_store
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("clip", [clip for clip in REFUSALS if clip != "clip_empty"])
+@pytest.mark.parametrize("clip", [clip for clip in REFUSALS if clip != "empty"])
 async def test_a_bad_file_is_rejected_with_its_code_and_its_hold_released(
     platform: Platform, tmp_path: Path, clip: str
 ) -> None:
@@ -49,7 +49,7 @@ async def test_an_empty_file_is_refused_before_any_upload(platform: Platform, tm
 async def test_a_file_that_is_not_what_was_announced_is_rejected(
     platform: Platform, tmp_path: Path, said: dict[str, str], code: str
 ) -> None:
-    source = BAD["clip_too_fast"](tmp_path)
+    source = BAD["too_fast"](tmp_path)
     async with customer(platform, credits=10) as fan:
         job = await fan.open_job(source, announce=said)
         await fan.upload(job, source)
