@@ -85,6 +85,7 @@ STEPS: dict[str, Step] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 async def test_a_step_that_dies_at_any_statement_did_nothing_and_can_be_repeated(
     database: Database, name: str
