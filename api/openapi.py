@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.problems import FieldError, Problem
+from api.problems import FieldError, Problem, examples
 
 DESCRIPTION = """Turns phone footage of concerts into finished videos, paid with credits.
 
@@ -51,5 +51,6 @@ def document(app: FastAPI) -> dict[str, Any]:
                 schemas.setdefault(name, nested)
             schemas[model.__name__] = definition
         schema["components"]["schemas"] = dict(sorted(schemas.items()))
+        schema["components"]["examples"] = examples()
         app.openapi_schema = schema
     return app.openapi_schema

@@ -146,19 +146,22 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI declarations of the errors that a route can answer, one example per code."""
+    """OpenAPI declarations of the errors that a route can answer; each code refers to its example."""
     declared: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         info = ERRORS[code]
-        entry = declared.setdefault(
-            info.status,
-            {
-                "description": "",
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
-            },
-        )
+        entry = declared.setdefault(info.status, {"description": "", "content": {MEDIA_TYPE: {}}})
         entry["description"] = " / ".join(filter(None, [entry["description"], f"`{code}`: {info.en}"]))
-        entry["content"][MEDIA_TYPE]["examples"][str(code)] = {
+        content = entry["content"][MEDIA_TYPE]
+        content["schema"] = {"$ref": "#/components/schemas/Problem"}
+        content.setdefault("examples", {})[str(code)] = {"$ref": f"#/components/examples/{code}"}
+    return declared
+
+
+def examples() -> dict[str, Any]:
+    """One problem of each code, for the components of the OpenAPI document."""
+    return {
+        str(code): {
             "value": {
                 "type": f"urn:echoshot:problem:{code}",
                 "title": info.en,
@@ -166,7 +169,8 @@ def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
                 "code": str(code),
                 "retryable": info.retryable,
                 "credit_effect": "none",
-                "request_id": "req_0197a5c1d2e37b3c",
+                "request_id": "req_5f0c1d2e37b3c9a4",
             }
         }
-    return declared
+        for code, info in ERRORS.items()
+    }
