@@ -48,7 +48,7 @@ async def test_without_an_address_or_a_token_it_says_what_to_do(echoshot: Echosh
 @pytest.mark.parametrize("url", ["not an address", "ftp://example.com", "http://", "http://[::1"])
 async def test_what_is_no_address_is_said_to_be_none(echoshot: Echoshot, url: str):
     ended = await echoshot("balance", "--api", url, "--token", "t")
-    assert (ended.exit, url in ended.err) == (Exit.USAGE, True)
+    assert (ended.exit, "Not a usable address" in ended.err) == (Exit.USAGE, True)
     ended = await echoshot("login", "--api", "http://127.0.0.1:9", "--issuer", url, "--user", "alice")
     assert ended.exit == Exit.USAGE
 
