@@ -71,6 +71,8 @@ class VideoInfo(Contract):
 
 
 class AudioInfo(Contract):
+    stream_index: int = 0
+    """Number of the stream in the file. Tracks without sound, or in an unknown coding, are not listed."""
     codec: str
     sample_rate: int
     channels: int

@@ -38,7 +38,7 @@ def picture_packets(segments: list[Path], plan: EnhancePlan, lead_s: Fraction) -
     step = int(1 / plan.fps_out / tick)
     lead = round(lead_s / tick)
     headers: bytes | None = None
-    delay: int | None = None
+    delay = max(_reordering(path, plan.fps_out) for path in segments)
     for path, segment in zip(segments, plan.segments, strict=True):
         with open_media(path, "mp4") as container:
             stream = video_stream(container)
@@ -49,10 +49,8 @@ def picture_packets(segments: list[Path], plan: EnhancePlan, lead_s: Fraction) -
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
-                if packet.pts is None or packet.dts is None:
+                if packet.pts is None:
                     raise _misfit(segment, "has a packet without time")
-                # Frames by which the encoder works ahead: the first decoding time is that much before 0.
-                delay = round(-packet.dts * packet.time_base * plan.fps_out) if delay is None else delay
                 shown = segment.out_first + round(packet.pts * packet.time_base * plan.fps_out)
                 # Decoding times go one frame a step through all segments, whatever rounding a segment's file has.
                 decoded = segment.out_first + number - delay
@@ -64,6 +62,16 @@ def picture_packets(segments: list[Path], plan: EnhancePlan, lead_s: Fraction) -
                 yield packet
         if number != segment.out_end - segment.out_first:
             raise _misfit(segment, f"has {number} frames, not {segment.out_end - segment.out_first}")
+
+
+def _reordering(segment: Path, fps: Fraction) -> int:
+    """Frames by which the decoder must work ahead: the first decoding time is that much before 0.
+
+    Not the same in all segments: one of a single frame reorders nothing. The whole needs the largest.
+    """
+    with open_media(segment, "mp4") as container:
+        first = next(container.demux(video_stream(container)))
+        return round(-first.dts * first.time_base * fps) if first.dts is not None else 0
 
 
 def _misfit(segment: SegmentSpec, what: str) -> EchoError:

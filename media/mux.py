@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,12 +24,12 @@ from av.video.stream import VideoStream
 
 from contracts.errors import Code, EchoError
 from contracts.kinds.enhance import EnhancePlan
-from contracts.media import MediaInfo
+from contracts.media import AudioInfo, MediaInfo
 from media.audio import PacketClock, can_copy, placed, transcode
 from media.editlist import skip_priming
 from media.joining import picture_packets, timescale
 from media.manifest import publish
-from media.opening import audio_streams, open_media, video_stream
+from media.opening import open_media, video_stream
 from media.orientation import Orientation, to_matrix
 from media.progress import Progress, silent
 
@@ -46,6 +46,10 @@ class _Sound:
     packets_of: AudioStream
     target: AudioStream
     clock: PacketClock
+    number: int
+    """Of the result's tracks, from 0."""
+    rate: int
+    """Samples per second."""
     start: int
     """In samples on the result's timeline."""
     priming: int = 0
@@ -74,23 +78,14 @@ def mux(
     with contextlib.ExitStack() as stack:
         stack.callback(partial.unlink, missing_ok=True)
         original = stack.enter_context(open_media(source, source_info.container))
-        sources = [
-            _sound_source(
-                stack,
-                original,
-                track,
-                source,
-                source_info,
-                partial,
-                lambda: progress(STAGE, 0, plan.out_frames),
-            )
-            for track in audio_streams(original)
-        ]
+        tracks = [_track(original, info) for info in source_info.audio]
+        files = _SoundFiles(stack, source, source_info, partial, lambda: progress(STAGE, 0, plan.out_frames))
+        heard = [files.open(track, info) for track, info in zip(tracks, source_info.audio, strict=True)]
         joined = stack.enter_context(_open_output(partial, scale, original))
         picture = _add_picture(joined, segments[0], original, source_info)
         sounds = [
             _add_sound(joined, track, *from_, info.start_s - origin_s)
-            for track, from_, info in zip(audio_streams(original), sources, source_info.audio, strict=True)
+            for track, from_, info in zip(tracks, heard, source_info.audio, strict=True)
         ]
         frames_done = 0
         for _, packet in heapq.merge(
@@ -106,7 +101,7 @@ def mux(
         joined.close()
         for sound in sounds:
             if sound.priming:
-                skip_priming(partial, sound.target.index, sound.priming, sound.packets_of.sample_rate, scale)
+                skip_priming(partial, sound.number, sound.priming, sound.rate, scale)
         publish(partial, out)
 
 
@@ -131,18 +126,30 @@ def _add_picture(
     return stream
 
 
-def _sound_source(
-    stack: contextlib.ExitStack, original: InputContainer, track: AudioStream,
-    source: Path, source_info: MediaInfo, partial: Path, beat,
-) -> tuple[AudioStream, Fraction]:  # fmt: skip
-    """Where the packets of a track come from, and the time there of the first sample heard."""
-    if can_copy(track):
-        index = audio_streams(original).index(track)
-        return track, source_info.audio[index].start_s
-    coded = partial.with_suffix(f".{track.index}.m4a")
-    stack.callback(coded.unlink, missing_ok=True)
-    transcode(source, source_info.container, track, coded, beat)
-    return stack.enter_context(open_media(coded, "mp4")).streams.audio[0], Fraction(0)
+def _track(original: InputContainer, info: AudioInfo) -> AudioStream:
+    stream = original.streams[info.stream_index]
+    assert isinstance(stream, AudioStream)
+    return stream
+
+
+@dataclass
+class _SoundFiles:
+    """Finds the packets of each track: in the source, or in a file of its own that is made for the occasion."""
+
+    stack: contextlib.ExitStack
+    source: Path
+    source_info: MediaInfo
+    partial: Path
+    on_work: Callable[[], None]
+
+    def open(self, track: AudioStream, info: AudioInfo) -> tuple[AudioStream, Fraction]:
+        """Where the packets are, and the time there of the first sample heard."""
+        if can_copy(track):
+            return track, info.start_s
+        coded = self.partial.with_suffix(f".{track.index}.m4a")
+        self.stack.callback(coded.unlink, missing_ok=True)
+        transcode(self.source, self.source_info.container, track, coded, self.on_work)
+        return self.stack.enter_context(open_media(coded, "mp4")).streams.audio[0], Fraction(0)
 
 
 def _add_sound(
@@ -150,9 +157,9 @@ def _add_sound(
 ) -> _Sound:
     target = joined.add_stream_from_template(packets_of)
     _copy_tags(track, target)
-    return _Sound(
-        packets_of, target, PacketClock(packets_of, heard_s), round(start_s * packets_of.sample_rate)
-    )
+    rate = packets_of.sample_rate
+    clock = PacketClock(packets_of, heard_s)
+    return _Sound(packets_of, target, clock, target.index, rate, round(start_s * rate))
 
 
 def _copy_tags(source: Stream, target: Stream) -> None:
@@ -184,12 +191,11 @@ def _file_packets(container: InputContainer, sounds: dict[int, _Sound]) -> Itera
     clocks = {index: sound.clock for index, sound in sounds.items()}
     for packet, position, length in placed(packets, clocks):
         sound = sounds[packet.stream_index]
-        rate = sound.packets_of.sample_rate
         if position < 0 < sound.start:
             sound.priming = max(sound.priming, -position)
         # A fresh packet: flags and side data speak of the source's edit list, not of the result's.
         copy = Packet(bytes(packet))
         copy.pts = copy.dts = sound.start + position + sound.priming
-        copy.duration, copy.time_base, copy.stream = length, Fraction(1, rate), sound.target
+        copy.duration, copy.time_base, copy.stream = length, Fraction(1, sound.rate), sound.target
         copy.is_keyframe = packet.is_keyframe
-        yield (sound.start + position) / rate, copy
+        yield (sound.start + position) / sound.rate, copy

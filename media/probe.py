@@ -66,8 +66,9 @@ def probe(
         _judge_completeness(container, stream, scan, sniffed.container)
         sample = decode_samples(path, sniffed.container, limits)
         video = _video_info(stream, scan, sample, limits)
+        # Streams may not be asked any more once their container is closed.
+        audio = tuple(_audio_info(track, times) for track, times in scan.sounds if times.start_s is not None)
     progress(STAGE, 2 * size, 2 * size)
-    audio = tuple(_audio_info(track, times) for track, times in scan.sounds if times.start_s is not None)
     return MediaInfo(
         container=sniffed.container,
         bytes=size,
@@ -247,6 +248,7 @@ def _audio_info(track: AudioStream, times: SoundTimes) -> AudioInfo:
     assert times.end_s is not None
     language = track.language or ""
     return AudioInfo(
+        stream_index=track.index,
         codec=codec_name(track),
         sample_rate=track.sample_rate,
         channels=track.channels,

@@ -10,6 +10,7 @@ import numpy as np
 
 from dev.clips.pattern import Picture, numbered
 from dev.clips.writer import X264, Look, Sound, steady, write
+from media.editlist import skip_priming
 from media.ffmpeg import command
 
 NTSC = Fraction(30000, 1001)
@@ -118,6 +119,18 @@ def clip_sound_late(folder: Path) -> Path:
     """Sound begins 150 ms after the picture."""
     sound = Sound(start_s=Fraction(150, 1000), duration_s=Fraction(1))
     return write(folder / "sound_late.mp4", steady(36), sounds=[sound])
+
+
+def clip_sound_late_primed(folder: Path) -> Path:
+    """As `clip_sound_late`, with the encoder's priming hidden behind an empty edit, as iPhones write."""
+    path = clip_sound_late(folder).rename(folder / "sound_late_primed.mp4")
+    skip_priming(path, track=1, priming=1024, sample_rate=48000, movie_timescale=1000)
+    return path
+
+
+def clip_sound_late_pcm(folder: Path) -> Path:
+    sound = Sound(start_s=Fraction(150, 1000), duration_s=Fraction(1), codec="pcm_s16le")
+    return write(folder / "sound_late_pcm.mov", steady(36), sounds=[sound])
 
 
 def clip_sound_early(folder: Path) -> Path:

@@ -10,7 +10,11 @@ import psutil
 import pytest
 
 from contracts.errors import Code, EchoError
+from contracts.media import MediaLimits
+from media.probe import probe
 from media.sandbox import Sandbox, SandboxPool
+from media.tasks import TASKS as REAL_TASKS
+from media.tasks import ProbeTask
 from tests.media.faulty_tasks import TASKS, Text
 
 ROOT = Path(__file__).parent.parent.parent
@@ -173,3 +177,18 @@ async def test_a_pool_runs_as_many_children_as_it_has_and_keeps_them(tmp_path):
         second = set(await asyncio.gather(*(one() for _ in range(6))))
     assert len(first) == 2
     assert second == first
+
+
+async def test_the_real_tasks_run_in_the_child(clip):
+    async with Sandbox() as sandbox:
+        info = await sandbox.run("probe", ProbeTask(path=str(clip("plain"))), stall_s=STALL_S)
+        assert info == probe(clip("plain"), MediaLimits())
+        with pytest.raises(EchoError) as caught:
+            await sandbox.run("probe", ProbeTask(path=str(clip("playlist"))), stall_s=STALL_S)
+    assert caught.value.code == Code.EXTERNAL_REFERENCE
+
+
+async def test_every_real_task_names_contracts_that_travel_as_json():
+    for task in REAL_TASKS.values():
+        task.argument.model_json_schema()
+        task.result.model_json_schema()
