@@ -48,7 +48,7 @@ class _FaultBoundary(ActivityInboundInterceptor):
             STEP_FAILURES.labels(info.activity_type, error.code).inc()
             if error.code is Code.INTERNAL:
                 activity.logger.exception("unexpected failure in %s", info.activity_type)
-            raise as_application_error(error, info.attempt) from None
+            raise as_application_error(error, info.attempt, limited=_limited(info)) from None
 
 
 def as_echo_error(failure: Exception) -> EchoError:
@@ -65,8 +65,14 @@ def as_echo_error(failure: Exception) -> EchoError:
     return EchoError(Code.INTERNAL, f"{type(failure).__name__}: {_brief(failure)}")
 
 
-def as_application_error(error: EchoError, attempt: int) -> ApplicationError:
-    hopeless = not error.retryable or (error.code in ENGINE_FAULTS and attempt >= ENGINE_ATTEMPTS_MAX)
+def _limited(info: activity.Info) -> bool:
+    """Whether the step gives up some day. One without a limit (`release`) waits until the fault is repaired."""
+    return info.retry_policy is None or info.retry_policy.maximum_attempts > 0
+
+
+def as_application_error(error: EchoError, attempt: int, *, limited: bool = True) -> ApplicationError:
+    worn_out = limited and error.code in ENGINE_FAULTS and attempt >= ENGINE_ATTEMPTS_MAX
+    hopeless = worn_out or not error.retryable
     return ApplicationError(
         error.detail or error.info.en,
         error.fields,

@@ -14,6 +14,8 @@ class GatedStep(Interceptor):
 
     def __init__(self, step: str) -> None:
         self.step = step
+        self.workflow_id: str | None = None
+        """Only this workflow's step; None: any."""
         self.reached = asyncio.Event()
         self.opened = asyncio.Event()
 
@@ -27,7 +29,8 @@ class _Gated(ActivityInboundInterceptor):
         self._gate = gate
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        if activity.info().activity_type == self._gate.step:
+        info, gate = activity.info(), self._gate
+        if info.activity_type == gate.step and gate.workflow_id in (None, info.workflow_id):
             self._gate.reached.set()
             await self._gate.opened.wait()
         return await super().execute_activity(input)

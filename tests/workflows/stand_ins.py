@@ -42,7 +42,7 @@ Script = Callable[[], Awaitable[None]]
 class StandIns:
     """Each step answers at once, unless `on` holds a script for it, which is awaited first.
 
-    Keys are step names; a segment's is `enhance_segment/<index>`.
+    Keys are step names; a segment's is `enhance_segment/<index>`. `<job id>/` before it means that job alone.
     """
 
     def __init__(self, database: Database, *, segments: int = 3, credits: int = 10) -> None:
@@ -99,8 +99,9 @@ class StandIns:
 
     async def _arrive(self, job_id: str, step: str) -> None:
         self.calls[job_id].append(step)
-        if step in self.on:
-            await self.on[step]()
+        script = self.on.get(f"{job_id}/{step}") or self.on.get(step)
+        if script is not None:
+            await script()
 
 
 class Gate:
