@@ -38,6 +38,7 @@ async def demo(data_dir: Path, video: Path | None) -> int:
     """0 when the job succeeded and its result passed every check; else 1. Raises `DevFailure`."""
     if video is not None and not video.is_file():
         raise DevFailure(f"There is no file {video} / 파일이 없습니다: {video}")
+    OUT_DIR.mkdir(parents=True, exist_ok=True)
     _say("Starting the platform", "플랫폼을 시작합니다")
     async with _platform(data_dir) as environment:
         clip = video or await asyncio.to_thread(demo_clip, OUT_DIR / "source.mp4")

