@@ -21,7 +21,6 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from cli.follow import Progress
 from cli.messages import Messages
@@ -61,13 +60,11 @@ class Screen:
         if not rows:
             self.out.print(self.messages("nothing"))
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, column in enumerate(columns):
-            # Half an id is of no use: rather too wide for the window than cut off.
-            table.add_column(column, no_wrap=True, min_width=max(cell_len(row[number]) for row in rows))
-        for row in rows:
-            table.add_row(*row)
-        self.out.print(table)
+        # No rich table: it cuts columns off in a narrow window or a pipe, and half an id is of no use.
+        widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+        for row in (columns, *rows):
+            padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+            self.out.print("  ".join(padded).rstrip())
 
     @contextmanager
     def bytes_bar(self, title: str, total: int) -> Generator[Callable[[int], None]]:
