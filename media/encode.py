@@ -32,6 +32,8 @@ KEY_FRAME_S = 2
 X264 = {"preset": "veryfast", "crf": "17"}
 X265 = {"preset": "superfast", "crf": "18"}
 """Constant quality: docs/adr/012 has the measurements."""
+CPU_AVX2 = 11
+"""OpenCV's number, which its Python module does not name."""
 LOOKAHEAD_FRAMES = 20
 """Half of x264's default; at 2160p each frame of lookahead costs some 20 MB."""
 
@@ -132,7 +134,7 @@ def _options(codec: str, gop: int) -> dict[str, str]:
         params = f"stitchable=1:open-gop=0:keyint={gop}:rc-lookahead={LOOKAHEAD_FRAMES}"
         # x264's AVX-512 code gives one in five runs another bitstream (its mbtree reads memory that nobody set);
         # with AVX2 the same pictures always become the same bytes, as fast.
-        if cv2.checkHardwareSupport(cv2.CPU_AVX2):
+        if cv2.checkHardwareSupport(CPU_AVX2):
             params += ":asm=AVX2"
         return X264 | {"x264-params": params}
     params = (
