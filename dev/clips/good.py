@@ -5,8 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import ffmpeg
 import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from dev.clips.pattern import Picture, numbered
 from dev.clips.writer import X264, Look, Sound, steady, write
@@ -244,6 +247,48 @@ def clip_webm(folder: Path) -> Path:
     look = Look(codec="libvpx-vp9", options={"crf": "20", "b": "0", "cpu-used": "8", "deadline": "realtime"})
     sound = Sound(duration_s=Fraction(1), codec="libopus")
     return write(folder / "clip.webm", steady(30), tick=Fraction(1, 1000), look=look, sounds=[sound])
+
+
+def clip_live_webm(folder: Path) -> Path:
+    """As browsers record: neither length nor index are known when the header is written."""
+    look = Look(codec="libvpx", options={"b": "1M", "deadline": "realtime", "cpu-used": "8"})
+    sound = Sound(duration_s=Fraction(1), codec="libopus")
+    path = folder / "live.webm"
+    return write(path, steady(30), tick=Fraction(1, 1000), look=look, sounds=[sound], options={"live": "1"})
+
+
+def clip_hidden_frames(folder: Path) -> Path:
+    """VP8 in which every tenth frame is stored for reference only and never shown."""
+    look = Look(codec="libvpx", options={"b": "1M", "deadline": "realtime", "cpu-used": "8"})
+    shown = write(folder / "shown.webm", steady(30), tick=Fraction(1, 1000), look=look)
+    path = folder / "hidden_frames.webm"
+    with av.open(str(shown)) as before, av.open(str(path), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        for number, packet in enumerate(before.demux(video=0)):
+            if packet.size:
+                after.mux(_hidden(packet, stream) if number % 10 == 5 else _moved(packet, stream))
+    shown.unlink()
+    return path
+
+
+def _moved(packet: Packet, stream: VideoStream) -> Packet:
+    packet.stream = stream
+    return packet
+
+
+def _hidden(packet: Packet, stream: VideoStream) -> Packet:
+    data = bytearray(bytes(packet))
+    data[0] &= ~0x10 & 0xFF  # RFC 6386, 9.1: show_frame
+    hidden = Packet(bytes(data))
+    hidden.pts, hidden.dts, hidden.duration = packet.pts, packet.dts, packet.duration
+    hidden.time_base, hidden.stream = packet.time_base, stream
+    return hidden
+
+
+def clip_empty_track(folder: Path) -> Path:
+    """A sound track in which nothing was recorded, beside one with sound."""
+    sounds = [Sound(duration_s=Fraction(0)), Sound(duration_s=Fraction(1), language="kor")]
+    return write(folder / "empty_track.mp4", steady(30), sounds=sounds)
 
 
 def clip_single_frame(folder: Path) -> Path:
