@@ -19,6 +19,8 @@ class Facts:
     rotation_deg: int
     times: tuple[Fraction, ...]
     """Of the frames, in seconds from the start of the file's clock."""
+    end: Fraction
+    """Of the last frame, as the file says how long it lasts."""
     numbers: tuple[int, ...]
     """Drawn into the frames by `dev.clips.pattern`."""
     clicks: tuple[tuple[float, ...], ...]
@@ -34,20 +36,21 @@ def facts(path: Path) -> Facts:
         video = container.streams.video[0]
         times: list[Fraction] = []
         numbers: list[int] = []
-        rotation = 0
+        rotation, end = 0, Fraction(0)
         for frame in container.decode(video):
             assert frame.pts is not None
             assert frame.time_base is not None
             times.append(frame.pts * frame.time_base)
             numbers.append(read_number(frame.to_ndarray(format="rgb24").astype(np.uint8)))
             rotation = frame.rotation
+            end = times[-1] + (frame.duration or 0) * frame.time_base
         size = video.width, video.height
     tracks = []
     with av.open(str(path)) as container:
         count = len(container.streams.audio)
     for index in range(count):
         tracks.append(tuple(_clicks(path, index)))
-    return Facts(*size, rotation, tuple(times), tuple(numbers), tuple(tracks))
+    return Facts(*size, rotation, tuple(times), end, tuple(numbers), tuple(tracks))
 
 
 def _clicks(path: Path, index: int) -> list[float]:

@@ -16,6 +16,9 @@ from tests.e2e.footage import facts
 
 pytestmark = pytest.mark.slow
 
+NEURAL = {"plain", "odd_sized", "rotated_90", "hlg"}
+"""The network costs half a second of a core per frame of these clips; the timeline does not depend on it."""
+
 CLICK_TOLERANCE_S = 0.003
 """An AAC codec smears a click by a fraction of its 21 ms frame; a wrong priming offset would be that whole frame."""
 
@@ -33,7 +36,7 @@ async def test_a_clip_keeps_its_timeline_its_sound_and_its_orientation(
 ) -> None:
     source = GOOD[clip](tmp_path)
     async with customer(platform) as fan:
-        job = await fan.start(source)
+        job = await fan.start(source, upscaler="animevideov3" if clip in NEURAL else "lanczos")
         ended = await fan.wait(job["id"])
         assert ended["status"] == "SUCCEEDED", ended
         result = await fan.download(job["id"], tmp_path / "result.mp4")
@@ -42,10 +45,9 @@ async def test_a_clip_keeps_its_timeline_its_sound_and_its_orientation(
     before, after = facts(source), facts(tmp_path / "result.mp4")
     fps = Fraction(result["info"]["video"]["average_fps"])
     assert fps == (120 if clip == "120_fps" else 60)
-    duration = Fraction(result["info"]["video"]["duration_s"])
-    assert abs(after.frames - duration * fps) < Fraction(1, 100)
+    assert result["info"]["video"]["frame_count"] == after.frames
     # Evenly spaced frames from the first source frame's time to the end of the last one's.
-    assert abs(after.frames - (before.times[-1] - before.times[0]) * fps) < 60 * Fraction(1, 5)
+    assert abs(after.frames - (before.end - before.times[0]) * fps) <= Fraction(1, 2)
     assert all(
         abs((b - a) - 1 / fps) < Fraction(1, 10_000)
         for a, b in zip(after.times, after.times[1:], strict=False)
