@@ -21,6 +21,7 @@ from contracts.errors import Code
 from contracts.ids import JobId
 from contracts.jobs import JobStatus
 from contracts.kinds.enhance import EnhancePlan, SegmentResult, SegmentSpec
+from contracts.maintenance import RetentionReport, RetentionRequest
 from contracts.media import (
     Artifact,
     AudioInfo,
@@ -57,7 +58,7 @@ class StandIns:
 
     def of(self, queue: Queue) -> list[Callable[..., Any]]:
         return {
-            Queue.TRANSFER: [self.ingest, self.plan_enhance, self.mux_enhanced, self.clean_up],
+            Queue.TRANSFER: [self.ingest, self.plan_enhance, self.mux_enhanced, self.clean_up, self.retain],
             Queue.GPU: [self.enhance_segment],
             Queue.PROVIDERS: [self.notify],
         }[queue]
@@ -87,6 +88,10 @@ class StandIns:
     async def clean_up(self, request: JobRef) -> int:
         await self._arrive(request.job_id, "clean_up")
         return 0
+
+    @activity.defn
+    async def retain(self, request: RetentionRequest) -> RetentionReport:
+        return RetentionReport()
 
     @activity.defn
     async def notify(self, notice: Notice) -> bool:
