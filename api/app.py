@@ -15,7 +15,7 @@ from api.events import routes as events
 from api.idempotency import REPLAYED_HEADER
 from api.jobs import routes as jobs
 from api.middleware import REQUEST_ID_HEADER, BodyLimit, RequestContext
-from api.openapi import DESCRIPTION, TAGS, document
+from api.openapi import DESCRIPTION, TAGS, allowed_methods, document
 from api.ops import routes as ops
 from api.services import open_services
 from api.uploads import routes as uploads
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(ops.router)
-    problems.install(app)
+    problems.install(app, lambda path: allowed_methods(app, path))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

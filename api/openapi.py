@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.problems import FieldError, Problem, examples
+from api.shapes import ID_FORM
+from contracts.jobs import JobEvent
 
 DESCRIPTION = """Turns phone footage of concerts into finished videos, paid with credits.
 
@@ -45,12 +48,37 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas = schema["components"]["schemas"]
         for framework_own in ("HTTPValidationError", "ValidationError"):
             schemas.pop(framework_own, None)
-        for model in (Problem, FieldError):
+        for model in (Problem, FieldError, JobEvent):
             definition = model.model_json_schema(ref_template="#/components/schemas/{model}")
             for name, nested in definition.pop("$defs", {}).items():
                 schemas.setdefault(name, nested)
             schemas[model.__name__] = definition
         schema["components"]["schemas"] = dict(sorted(schemas.items()))
         schema["components"]["examples"] = examples()
+        for operation in (op for path in schema["paths"].values() for op in path.values()):
+            for parameter in operation.get("parameters", []):
+                _as_sent(parameter)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _as_sent(parameter: dict[str, Any]) -> None:
+    """A parameter that is left out is absent, never null; and the key that `api/idempotency.py` asks for itself,
+    to answer with a code of its own, is required."""
+    choices = parameter["schema"].get("anyOf", [])
+    if {"type": "null"} in choices:
+        [choice] = [choice for choice in choices if choice != {"type": "null"}]
+        rest = {name: value for name, value in parameter["schema"].items() if name != "anyOf"}
+        parameter["schema"] = {**choice, **rest}
+    if parameter["name"] == "idempotency-key":
+        parameter["required"] = True
+
+
+def allowed_methods(app: FastAPI, path: str) -> list[str]:
+    """Every method that some route at `path` takes: the router itself names only those of the first one."""
+    return sorted(
+        method.upper()
+        for template, operations in document(app)["paths"].items()
+        if re.fullmatch(re.sub(r"{\w+}", ID_FORM, template), path)
+        for method in operations
+    )

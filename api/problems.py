@@ -7,7 +7,7 @@ language of the reader and the declarations for the OpenAPI document.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -116,8 +116,11 @@ def render(connection: HTTPConnection, error: EchoError) -> Response:
     return problem(connection, error.code, detail=error.detail, fields=error.fields)
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` answer every failure as a problem, the framework's own and the unforeseen ones included."""
+def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
+    """Make `app` answer every failure as a problem, the framework's own and the unforeseen ones included.
+
+    `allowed_methods` says which methods a path takes, for the Allow header of a 405.
+    """
 
     @app.exception_handler(EchoError)
     async def _known(request: Request, error: EchoError) -> Response:
@@ -137,7 +140,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _framework(request: Request, error: HTTPException) -> Response:
         code = STATUS_CODES.get(error.status_code, Code.BAD_REQUEST)
-        return problem(request, code, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(allowed_methods(request.url.path))
+        return problem(request, code, headers=headers)
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> Response:

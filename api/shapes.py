@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Self, TypeVar
+import re
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from starlette.convertors import Convertor, register_url_convertor
 
 from db.pages import Page
 
 _EXAMPLE = "0197a5c1d2e37b3c9a417f2e6d5c4b3a"
+
+
+ID_FORM = "[a-z]{3}_[^/]+"
 
 
 def _pattern(prefix: str) -> str:
@@ -24,6 +29,31 @@ UploadIdPath = Annotated[str, Path(pattern=_pattern("upl"), examples=[f"upl_{_EX
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=255)]
 """One line of text without control characters: PostgreSQL refuses NUL, headers refuse line ends."""
+
+
+def _rfc3339(value: object) -> object:
+    # Pydantic also reads bare numbers, as seconds or milliseconds by their size: a guess that nobody asked for.
+    if isinstance(value, str) and not re.match(r"\d{4}-\d{2}-\d{2}[Tt ]", value):
+        raise ValueError("expected an RFC 3339 date and time with an offset")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+
+
+class IdConvertor(Convertor[str]):
+    """`{job_id:id}` in a route: what cannot be an id (`processed`, `quote`) leaves the address to its own route."""
+
+    regex = ID_FORM
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", IdConvertor())
 
 
 class Body(BaseModel):
@@ -51,12 +81,6 @@ class PageQuery(BaseModel, Generic[Cursor]):
     """Rows that follow this one."""
     ending_before: Cursor | None = None
     """Rows that precede this one. Not together with `starting_after`."""
-
-    @model_validator(mode="after")
-    def _one_direction(self) -> Self:
-        if self.starting_after and self.ending_before:
-            raise ValueError("give starting_after or ending_before, not both")
-        return self
 
     @property
     def page(self) -> Page:

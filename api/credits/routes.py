@@ -53,7 +53,7 @@ async def usage(
 ) -> schemas.Usage:
     """Captured credits by day or month and kind of job."""
     async with services.database.read() as session:
-        lines = await statements.usage(session, caller.user_id, query.from_, query.to, query.by)
+        lines = await statements.usage(session, caller.user_id, *query.period, query.by)
     return schemas.Usage(data=tuple(schemas.UsageLine(**asdict(line)) for line in lines))
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.shapes import PageQuery, View
+from api.shapes import Moment, PageQuery, View
 from contracts.ledger import TransferKind
 
 PERIOD_DEFAULT = timedelta(days=365)
@@ -37,21 +37,22 @@ class TransferPage(View):
 
 
 class UsageQuery(BaseModel):
-    """A stretch of time; by default the year that ends now."""
+    """A stretch of time; by default the year before `to`, which is now."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     by: Literal["day", "month"] = "month"
-    from_: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC) - PERIOD_DEFAULT, alias="from")
+    from_: Moment | None = Field(default=None, alias="from")
     """Inclusive."""
-    to: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    to: Moment | None = None
     """Exclusive."""
 
-    @model_validator(mode="after")
-    def _in_order(self) -> UsageQuery:
-        if self.to < self.from_:
-            raise ValueError("`to` lies before `from`")
-        return self
+    @property
+    def period(self) -> tuple[datetime, datetime]:
+        to = self.to or datetime.now(UTC)
+        # The first year of the calendar has none before it.
+        earliest = datetime.min.replace(tzinfo=UTC) + PERIOD_DEFAULT
+        return self.from_ or max(to, earliest) - PERIOD_DEFAULT, to
 
 
 class UsageLine(View):

@@ -18,6 +18,7 @@ from api.services import CurrentServices, Services, services_of
 from api.shapes import JobIdPath
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
+from contracts.jobs import EventType
 
 BEARER_PROTOCOL = "bearer"
 """Browsers cannot set headers on a WebSocket: they offer the subprotocols `bearer` and the token itself."""
@@ -26,6 +27,20 @@ CLOSE_GOING_AWAY = 1001
 
 router = APIRouter(tags=["events"])
 
+SSE_SCHEMA = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {
+        "event": {"type": "string", "enum": ["snapshot", *EventType]},
+        "id": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobEvent"},
+        },
+    },
+    "required": ["event", "id", "data"],
+}
 SSE_EXAMPLE = """id: 7
 event: snapshot
 data: {"job_id":"job_0197...","seq":7,"type":"status","status":"RUNNING","stages":[...],"eta_s":42}
@@ -37,14 +52,14 @@ data: {"job_id":"job_0197...","seq":8,"type":"progress","status":"RUNNING","stag
 
 
 @router.get(
-    "/jobs/{job_id}/events",
+    "/jobs/{job_id:id}/events",
     summary="Live events of a job (SSE)",
     response_class=Response,
     responses={
         200: {
             "description": "A stream of `snapshot`, `status`, `progress` and `attention` events; each `data` is a "
             "JobEvent, each `id` its `seq`. It ends after the event that settles the job.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": SSE_EXAMPLE}},
+            "content": {"text/event-stream": {"schema": SSE_SCHEMA, "example": SSE_EXAMPLE}},
         },
         204: {"description": "The job has ended and the client has seen every event: do not reconnect."},
         **responses(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED),
@@ -83,7 +98,7 @@ async def _sse(services: Services, job_id: JobId, last_seq: int | None) -> Async
                     )
 
 
-@router.websocket("/jobs/{job_id}/ws")
+@router.websocket("/jobs/{job_id:id}/ws")
 async def job_socket(websocket: WebSocket, job_id: str, last_event_id: int | None = None) -> None:
     """The same events as JSON text frames `{"event": name, "data": JobEvent}`.
 

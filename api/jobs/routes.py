@@ -36,6 +36,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 log = logging.getLogger("echoshot.api")
 
 COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED)
+BODY = (Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE)
 LOCATION_HEADER = {"Location": {"schema": {"type": "string", "format": "uri"}}}
 ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this state of the job."}}
 
@@ -49,11 +50,10 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
         201: {"headers": {REPLAYED_HEADER: {"schema": {"type": "string", "enum": ["true"]}}}},
         **responses(
             *COMMON,
-            Code.BAD_REQUEST,
+            *BODY,
             *IDEMPOTENCY_CODES,
             Code.CREDITS_SHORT,
             Code.VIDEO_NOT_READY,
-            Code.PAYLOAD_TOO_LARGE,
             Code.UPLOAD_TOO_LARGE,
             Code.TOO_LONG,
         ),
@@ -90,7 +90,9 @@ async def create_job(
 
 
 @router.post(
-    "/quote", summary="Price of a job", responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED)
+    "/quote",
+    summary="Price of a job",
+    responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED, *BODY),
 )
 async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> pricing.Quote:
     """Nothing is started or held."""
@@ -98,7 +100,7 @@ async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> pricing.Qu
 
 
 @router.get(
-    "/{job_id}",
+    "/{job_id:id}",
     response_model=schemas.Job,
     summary="State of a job",
     responses={
@@ -126,7 +128,7 @@ async def get_job(
 
 
 @router.patch(
-    "/{job_id}/ingested",
+    "/{job_id:id}/ingested",
     summary="Announce that the upload is complete",
     responses=responses(
         *COMMON,
@@ -159,7 +161,7 @@ async def announce_upload(
 
 
 @router.post(
-    "/{job_id}/upload",
+    "/{job_id:id}/upload",
     summary="A fresh upload URL",
     responses=responses(*COMMON, Code.JOB_STATE_CONFLICT, Code.JOB_SETTLED),
 )
@@ -175,7 +177,7 @@ async def renew_upload(
 
 
 @router.post(
-    "/{job_id}/cancel",
+    "/{job_id:id}/cancel",
     status_code=202,
     summary="Cancel a job",
     responses=responses(*COMMON, Code.JOB_SETTLED, Code.UNAVAILABLE),
@@ -199,7 +201,7 @@ async def cancel(
 
 
 @router.post(
-    "/{job_id}/resume",
+    "/{job_id:id}/resume",
     status_code=202,
     summary="Go on after credits were added",
     responses=responses(*COMMON, Code.JOB_SETTLED, Code.UNAVAILABLE),
@@ -221,10 +223,10 @@ async def resume(
 
 
 @router.patch(
-    "/{job_id}/heartbeat",
+    "/{job_id:id}/heartbeat",
     status_code=204,
     summary="Report progress of an engine hosted elsewhere",
-    responses=responses(*COMMON, Code.FORBIDDEN, Code.JOB_SETTLED),
+    responses=responses(*COMMON, *BODY, Code.FORBIDDEN, Code.JOB_SETTLED),
 )
 async def heartbeat(
     job_id: JobIdPath,
@@ -240,7 +242,7 @@ async def heartbeat(
 
 
 @router.get(
-    "/{job_id}/result",
+    "/{job_id:id}/result",
     response_model=schemas.Result,
     summary="The finished video",
     responses={
@@ -286,7 +288,7 @@ async def result(
 
 
 @router.get(
-    "/{job_id}/thumbnail",
+    "/{job_id:id}/thumbnail",
     status_code=302,
     response_class=RedirectResponse,
     summary="A still of the finished video",
@@ -312,7 +314,7 @@ async def thumbnail(
 
 
 @router.get(
-    "/{job_id}/saga", summary="Every step and what it did to the credits", responses=responses(*COMMON)
+    "/{job_id:id}/saga", summary="Every step and what it did to the credits", responses=responses(*COMMON)
 )
 async def saga(job_id: JobIdPath, caller: CurrentCaller, services: CurrentServices) -> schemas.Saga:
     """For the owner, support, finance and administrators."""

@@ -8,9 +8,9 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, create_model
+from pydantic import Field, create_model
 
-from api.shapes import Body, JobIdText, Line, PageQuery, Sha256, VideoIdText, View
+from api.shapes import Body, JobIdText, Line, Moment, PageQuery, Sha256, VideoIdText, View
 from contracts.jobs import Attention, JobStatus, SagaStep, Stage
 from contracts.kinds import KINDS
 from contracts.kinds.base import JobParams
@@ -151,9 +151,9 @@ class JobQuery(PageQuery[JobIdText]):
 
     status: list[JobStatus] = Field(default=[])
     kind: list[KindName] = Field(default=[])
-    created_from: AwareDatetime | None = None
+    created_from: Moment | None = None
     """Inclusive."""
-    created_to: AwareDatetime | None = None
+    created_to: Moment | None = None
     """Exclusive."""
 
 

@@ -22,7 +22,7 @@ from contracts.errors import Code, EchoError
 from db import tables, uploads
 from storage.parts import part_bytes, part_count, part_size
 
-router = APIRouter(prefix="/videos/{video_id}/uploads", tags=["uploads"])
+router = APIRouter(prefix="/videos/{video_id:id}/uploads", tags=["uploads"])
 
 COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED, Code.STORAGE_UNAVAILABLE)
 
@@ -51,9 +51,11 @@ async def open_upload(
 
 
 @router.post(
-    "/{upload_id}/parts",
+    "/{upload_id:id}/parts",
     summary="Sign parts",
-    responses=responses(*COMMON, Code.UPLOAD_NOT_FOUND, Code.JOB_STATE_CONFLICT),
+    responses=responses(
+        *COMMON, Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE, Code.UPLOAD_NOT_FOUND, Code.JOB_STATE_CONFLICT
+    ),
 )
 async def sign_parts(
     video_id: VideoIdPath,
@@ -84,7 +86,7 @@ async def sign_parts(
 
 
 @router.get(
-    "/{upload_id}/parts",
+    "/{upload_id:id}/parts",
     summary="List the parts that have arrived",
     responses=responses(*COMMON, Code.UPLOAD_NOT_FOUND, Code.JOB_STATE_CONFLICT),
 )
@@ -103,7 +105,7 @@ async def list_parts(
 
 
 @router.post(
-    "/{upload_id}/complete",
+    "/{upload_id:id}/complete",
     status_code=204,
     summary="Join the parts",
     responses=responses(*COMMON, Code.UPLOAD_NOT_FOUND, Code.UPLOAD_INCOMPLETE, Code.JOB_STATE_CONFLICT),
@@ -124,7 +126,7 @@ async def complete_upload(
 
 
 @router.delete(
-    "/{upload_id}",
+    "/{upload_id:id}",
     status_code=204,
     summary="Abort an upload",
     responses=responses(*COMMON, Code.UPLOAD_NOT_FOUND, Code.JOB_STATE_CONFLICT),

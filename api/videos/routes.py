@@ -27,7 +27,7 @@ router = APIRouter(prefix="/videos", tags=["videos"])
 @router.get(
     "/processed",
     summary="Finished videos",
-    responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED),
+    responses=responses(Code.UNAUTHENTICATED, Code.CURSOR_INVALID, Code.VALIDATION_FAILED),
 )
 async def list_processed(
     query: Annotated[VideoPageQuery, Query()],
@@ -41,7 +41,11 @@ async def list_processed(
     return VideoPage(data=tuple(video_view(video, links) for video in rows.items), has_more=rows.has_more)
 
 
-@router.get("/jobs", summary="Jobs", responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED))
+@router.get(
+    "/jobs",
+    summary="Jobs",
+    responses=responses(Code.UNAUTHENTICATED, Code.CURSOR_INVALID, Code.VALIDATION_FAILED),
+)
 async def list_jobs(
     query: Annotated[JobQuery, Query()],
     caller: CurrentCaller,
@@ -65,7 +69,7 @@ async def list_jobs(
 
 
 @router.get(
-    "/{video_id}",
+    "/{video_id:id}",
     summary="One video",
     responses=responses(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED),
 )
@@ -77,7 +81,7 @@ async def get_video(
 
 
 @router.delete(
-    "/{video_id}",
+    "/{video_id:id}",
     status_code=204,
     summary="Delete a video",
     responses=responses(

@@ -98,12 +98,17 @@ async def test_jobs_are_filtered_by_status_kind_and_date(
         "created_from=2026-01-01T00:00:00",
         "starting_after=job_1",
         "starting_after=vid_00000000000000000000000000000000",
-        "starting_after=job_00000000000000000000000000000000&ending_before=job_00000000000000000000000000000000",
+        "created_to=0.5",
         "surprise=1",
     ],
 )
 async def test_a_bad_query_is_refused(query: str, alice: Person) -> None:
     assert_problem(await alice.get(f"/v1/videos/jobs?{query}"), 422, "validation_failed")
+
+
+async def test_a_page_is_walked_in_one_direction(alice: Person, seven_jobs: list[str]) -> None:
+    params = {"starting_after": seven_jobs[0], "ending_before": seven_jobs[-1]}
+    assert_problem(await alice.get("/v1/videos/jobs", params=params), 400, "cursor_invalid")
 
 
 async def test_a_cursor_of_somebody_else_is_no_cursor(alice: Person, admin: Person) -> None:
@@ -137,5 +142,5 @@ async def test_usage_counts_what_was_captured(alice: Person, api: Api, database:
     assert day["credits"] == 20
     earlier = {"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"}
     assert (await alice.get("/v1/credits/usage", params=earlier)).json()["data"] == []
-    backwards = {"from": earlier["to"], "to": earlier["from"]}
-    assert_problem(await alice.get("/v1/credits/usage", params=backwards), 422, "validation_failed")
+    to_only = {"to": "0001-01-01T00:00:00Z"}
+    assert (await alice.get("/v1/credits/usage", params=to_only)).json()["data"] == []

@@ -56,7 +56,7 @@ async def test_metrics_show_jobs_credits_and_latencies(alice: Person, api_settin
         served(api_settings) as fresh,
         httpx.AsyncClient(base_url=fresh.url, trust_env=False) as client,
     ):
-        await client.get("/v1/jobs/x", headers=alice.headers)
+        await client.get("/v1/jobs/job_x", headers=alice.headers)
         answer = await client.get("/metrics")
 
     assert answer.headers["content-type"].startswith("text/plain")
