@@ -28,6 +28,8 @@ from dev.toolchain import find
 # A developer's own settings must not lead tests to other servers than these.
 for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMPORAL_"))]:
     del os.environ[_name]
+# A test may give its program another HOME; the servers' programs must still be found in the real cache, not rebuilt.
+os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
 @pytest.fixture(scope="session")
