@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ from media.progress import Progress, silent
 
 STAGE = "mux"
 KEPT_METADATA = ("creation_time",)
+INDEX_BYTES = 64 * 1024
+INDEX_BYTES_PER_PACKET = 44
+"""What the sample tables need at worst: a time, an offset, a size, a chunk and a sync entry for every packet."""
+SOUND_PACKETS_PER_S = 100
+OPUS_PACKETS_PER_S = 400
+"""AAC at 96 kHz makes 94 a second, Opus at its shortest frame 400."""
 Timed = tuple[float, Packet]
 """Seconds at which a packet is decoded, and the packet."""
 
@@ -81,7 +88,7 @@ def mux(
         tracks = [_track(original, info) for info in source_info.audio]
         files = _SoundFiles(stack, source, source_info, partial, lambda: progress(STAGE, 0, plan.out_frames))
         heard = [files.open(track, info) for track, info in zip(tracks, source_info.audio, strict=True)]
-        joined = stack.enter_context(_open_output(partial, scale, original))
+        joined = stack.enter_context(_open_output(partial, scale, original, source_info, plan))
         picture = _add_picture(joined, segments[0], original, source_info)
         sounds = [
             _add_sound(joined, track, *from_, info.start_s - origin_s)
@@ -105,13 +112,26 @@ def mux(
         publish(partial, out)
 
 
-def _open_output(path: Path, scale: int, original: InputContainer) -> OutputContainer:
-    options = {"movflags": "faststart", "movie_timescale": str(scale), "video_track_timescale": str(scale)}
+def _open_output(
+    path: Path, scale: int, original: InputContainer, source_info: MediaInfo, plan: EnhancePlan
+) -> OutputContainer:
+    # Room for the index is left before the media. FFmpeg's `faststart` would write the whole file a second time at
+    # the end, in silence: on a slow disk longer than an engine may be silent.
+    room = str(_index_bytes_max(source_info, plan))
+    options = {"moov_size": room, "movie_timescale": str(scale), "video_track_timescale": str(scale)}
     joined = av.open(str(path), "w", format="mp4", options=options)
     joined.metadata.update(
         {name: original.metadata[name] for name in KEPT_METADATA if name in original.metadata}
     )
     return joined
+
+
+def _index_bytes_max(source_info: MediaInfo, plan: EnhancePlan) -> int:
+    packets = plan.out_frames
+    for track in source_info.audio:
+        rate = OPUS_PACKETS_PER_S if track.codec == "opus" else SOUND_PACKETS_PER_S
+        packets += math.ceil(track.duration_s * rate)
+    return INDEX_BYTES + packets * INDEX_BYTES_PER_PACKET
 
 
 def _add_picture(

@@ -47,7 +47,7 @@ def verify(
         _check("container", "mp4", info.container),
         _check("frames", plan.out_frames, info.video.frame_count),
         _check("frame rate", plan.fps_out, info.video.average_fps),
-        _check("frames off their time", 0, _frames_off_time(result, info.video, plan)),
+        _check("frames off their time", 0, _frames_off_time(result, info.video, plan, progress)),
         _check("duration", plan.out_frames / plan.fps_out, info.video.duration_s),
         _near(
             "duration of the source",
@@ -95,7 +95,7 @@ def _frame_s(plan: EnhancePlan, source_info: MediaInfo) -> Fraction:
     return 1 / plan.fps_out / 2 + OFFSET_TOLERANCE_S
 
 
-def _frames_off_time(result: Path, video: VideoInfo, plan: EnhancePlan) -> int:
+def _frames_off_time(result: Path, video: VideoInfo, plan: EnhancePlan, progress: Progress) -> int:
     """Frames not shown at exactly start + k / fps. In presentation order they are simply 0, 1, 2 ..."""
     tick = Fraction(1, timescale(plan.fps_out))
     seen = bytearray(plan.out_frames)
@@ -105,6 +105,7 @@ def _frames_off_time(result: Path, video: VideoInfo, plan: EnhancePlan) -> int:
         for packet in container.demux(stream):
             if not packet.size or packet.pts is None:
                 continue
+            _beat(progress, plan)
             position = (packet.pts * packet.time_base - video.start_s) * plan.fps_out
             k = round(position)
             if abs(position - k) > tick * plan.fps_out / 2 or not 0 <= k < plan.out_frames or seen[k]:
