@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
@@ -38,10 +37,10 @@ class HousekeepingActivities:
     @activity.defn(name="retain")
     async def retain(self, request: RetentionRequest) -> RetentionReport:
         """Each object is deleted before its row says so: a crash between the two deletes it once more."""
-        settings, now = self._rooms.settings, datetime.now(UTC)
+        settings = self._rooms.settings
         async with self._rooms.database.read() as session:
             results = await retention.expired_results(session)
-            sources = await retention.unused_sources(session, now - timedelta(days=settings.upload_days))
+            sources = await retention.unused_sources(session, days=settings.upload_days)
         for video in results:
             assert video.job_id is not None, "a result has the job that made it"
             await self._delete(keys.result_prefix(video.job_id))
@@ -49,16 +48,16 @@ class HousekeepingActivities:
         for video in sources:
             await self._delete(keys.source_prefix(video.user_id, video.id))
             await self._forget_video(video.id)
-        work = await self._delete_old_work(now - timedelta(hours=settings.work_file_hours))
+        work = await self._delete_old_work(settings.work_file_hours)
         return RetentionReport(
             results_deleted=len(results), sources_deleted=len(sources), work_files_deleted=work
         )
 
-    async def _delete_old_work(self, finished_before: datetime) -> int:
+    async def _delete_old_work(self, hours: int) -> int:
         """Asks the store itself what is left over: a worker thought dead may write after the clean-up."""
         found = await asyncio.to_thread(self._rooms.store.folders, keys.WORK)
         async with self._rooms.database.read() as session:
-            old = await retention.settled_before(session, [JobId(name) for name in found], finished_before)
+            old = await retention.settled_before(session, [JobId(name) for name in found], hours=hours)
         return sum([await self._delete(keys.work_prefix(job_id)) for job_id in sorted(old)])
 
     async def _forget_video(self, video_id: VideoId) -> None:

@@ -3,6 +3,7 @@ deletes them again, which the store allows, whereas a mark without deletion woul
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import exists, func, select, update
@@ -41,6 +42,12 @@ async def settled_jobs_with_work(session: AsyncSession, *, hours: int) -> list[J
         Job.work_deleted_at.is_(None), Job.finished_at < func.now() - timedelta(hours=hours)
     )
     return list((await session.scalars(query.order_by(Job.finished_at).limit(BATCH))).all())
+
+
+async def settled_before(session: AsyncSession, job_ids: Collection[JobId], *, hours: int) -> set[JobId]:
+    """Those of `job_ids` that ended more than `hours` ago, however often their work was deleted already."""
+    ended = Job.finished_at < func.now() - timedelta(hours=hours)
+    return set((await session.scalars(select(Job.id).where(Job.id.in_(job_ids), ended))).all())
 
 
 async def mark_work_deleted(session: AsyncSession, job_id: JobId) -> None:
