@@ -13,7 +13,7 @@ from contracts.jobs import Attention, JobStatus
 
 
 def wait_for(context: Context, job_id: str) -> Progress:
-    """Shows the job's progress until it has succeeded. Raises `Stop` when it ends otherwise or needs credits."""
+    """Shows the job's progress until it has settled, well or not. Raises `Stop` when it waits for credits."""
     messages, screen = context.messages, context.screen
     attention: Attention | None = None
     try:
