@@ -182,6 +182,13 @@ def test_deleting_a_prefix_goes_on_past_the_first_page(store: Store):
     assert store.client.list_objects_v2(Bucket=store.bucket)["KeyCount"] == 0
 
 
+def test_the_folders_under_a_prefix_are_listed_once_each_and_without_their_own(store: Store):
+    for key in ("work/a/plan.json", "work/a/segments/f/0", "work/b/plan.json", "work/loose", "result/c/x"):
+        store.client.put_object(Bucket=store.bucket, Key=key, Body=b"x")
+    assert store.folders("work/") == ["a", "b"]
+    assert store.folders("raw/") == []
+
+
 @pytest.mark.parametrize("prefix", ["", "/", "work/1"])
 def test_a_prefix_that_could_take_more_than_meant_is_refused(store: Store, prefix: str):
     with pytest.raises(ValueError, match="slash"):
