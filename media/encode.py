@@ -34,8 +34,8 @@ X265 = {"preset": "superfast", "crf": "18"}
 """Constant quality: docs/adr/012 has the measurements."""
 CPU_AVX2 = 11
 """OpenCV's number, which its Python module does not name."""
-LOOKAHEAD_FRAMES = 20
-"""Half of x264's default; at 2160p each frame of lookahead costs some 20 MB."""
+LOOKAHEAD_FRAMES = 10
+"""A quarter of x264's default; at 2160p each frame of lookahead costs some 20 MB."""
 
 
 @dataclass(frozen=True)

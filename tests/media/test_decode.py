@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -42,7 +43,8 @@ def test_every_frame_comes_once_in_order_at_its_planned_time(name: str, clip) ->
     assert [frame.pts for frame in frames] == times.pts
     assert len(frames) == info.video.frame_count
     seen = numbers(frames, info)
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    steps = {b - a for a, b in pairwise(seen)}
+    assert steps <= ({1, 2} if name == "hidden_frames" else {1})
 
 
 @pytest.mark.parametrize(
