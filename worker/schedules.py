@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.client import (
@@ -47,7 +48,8 @@ async def ensure_schedules(client: Client, settings: Settings) -> None:
 
 
 def _replaced_by(schedule: Schedule):
-    def update(_: ScheduleUpdateInput) -> ScheduleUpdate:
-        return ScheduleUpdate(schedule=schedule)
+    def update(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        # Whether it is paused is the operator's word, which a restart of a worker must not undo.
+        return ScheduleUpdate(schedule=replace(schedule, state=found.description.schedule.state))
 
     return update

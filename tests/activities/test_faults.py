@@ -142,7 +142,7 @@ async def test_a_worker_that_stops_hands_its_step_back_at_once() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(env.run(boundary(step)))
+    running = asyncio.ensure_future(env.run(boundary(step)))
     await begun.wait()
     env.worker_shutdown()
     env.cancel(ActivityCancellationDetails(worker_shutdown=True))
@@ -161,7 +161,7 @@ async def test_a_cancellation_by_the_workflow_stays_one() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(env.run(boundary(step)))
+    running = asyncio.ensure_future(env.run(boundary(step)))
     await begun.wait()
     env.cancel()
     with pytest.raises(asyncio.CancelledError):

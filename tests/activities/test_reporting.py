@@ -13,12 +13,12 @@ from temporalio.testing import ActivityEnvironment
 from activities.reporting import Reporter, from_thread
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
-from contracts.ledger import TransferOrigin
-from contracts.video_job import JobInput, Release
-from db import events, progress, settlement
+from contracts.video_job import JobInput
+from db import events, progress
 from db.engine import Database
 from dev.servers.postgres import Postgres
 from dev.stack import migrate
+from tests.activities.settling import settle
 from tests.workflows.house import House
 
 TOTALS = {"ingest": 100, "upscale": 90, "interpolate": 180, "mux": 100}
@@ -34,12 +34,6 @@ async def running_job(house: House) -> JobInput:
 async def percents(house: House, job: JobInput) -> dict[str, int]:
     async with house.rooms.database.read() as session:
         return {stage.name: stage.percent for stage in await events.stages(session, job.job_id)}
-
-
-async def settle(house: House, job: JobInput) -> None:
-    release = Release(job_id=job.job_id, status=JobStatus.CANCELED, failure_code=Code.CANCELED_BY_USER)
-    async with house.rooms.database.transaction() as session:
-        await settlement.release_job(session, release, TransferOrigin(actor="test", step="release"))
 
 
 def in_activity() -> tuple[ActivityEnvironment, list[tuple[Any, ...]]]:
