@@ -36,5 +36,7 @@ def make_enlarger(params: EnhanceParams, color: ColorModel) -> Enlarger:
         return Lanczos(color, params.scale)
     from media.upscale.ncnn_network import NcnnNetwork
     from media.upscale.network import NetworkEnlarger
+    from media.upscale.torch_network import TorchNetwork, cuda_is_present
 
-    return NetworkEnlarger(NcnnNetwork(params.upscaler), color, params.scale, params.strength)
+    network = TorchNetwork(params.upscaler) if cuda_is_present() else NcnnNetwork(params.upscaler)
+    return NetworkEnlarger(network, color, params.scale, params.strength)
