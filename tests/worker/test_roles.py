@@ -1,0 +1,32 @@
+"""Every queue has one role, and a role has what its work needs."""
+
+from __future__ import annotations
+
+from contracts.queues import Queue
+from contracts.settings import Settings, cpu_cores
+from worker.roles import ROLES
+from workflows import WORKFLOWS
+
+
+def test_every_queue_is_served_by_the_role_of_its_name() -> None:
+    assert {name: role.queue for name, role in ROLES.items()} == {queue.value: queue for queue in Queue}
+
+
+def test_workflows_run_in_one_role_only() -> None:
+    assert {name: role.workflows for name, role in ROLES.items() if role.workflows} == {"core": WORKFLOWS}
+
+
+def test_roles_that_touch_media_have_an_engine_and_the_others_none() -> None:
+    settings = Settings(gpu_slots=3)
+    assert {name: role.engines(settings) for name, role in ROLES.items()} == {
+        "core": 0,
+        "transfer": cpu_cores(),
+        "gpu": 3,
+        "providers": 0,
+    }
+
+
+def test_a_segment_never_waits_inside_its_worker_for_an_engine() -> None:
+    for slots in (0, 1, 5):
+        settings, gpu = Settings(gpu_slots=slots), ROLES["gpu"]
+        assert gpu.slots(settings) == gpu.engines(settings) >= 1
