@@ -100,14 +100,23 @@ class EnhancePlanning:
         paths: list[Path] = []
         for segment in request.segments:
             path = folder / f"segment-{segment.index:05d}.mp4"
-            async with from_thread() as beat:
-                artifact = segment.artifact
-                await asyncio.to_thread(
-                    self._rooms.store.get_file, artifact.key, path, expect=artifact, progress=beat
-                )
+            await self._fetch(segment.artifact, path)
             paths.append(path)
             reporter("mux", 40 * len(paths) // len(request.segments), MUX_UNITS)
         return paths
+
+    async def _fetch(self, segment: Artifact, path: Path) -> None:
+        store = self._rooms.store
+        try:
+            async with from_thread() as beat:
+                await asyncio.to_thread(store.get_file, segment.key, path, expect=segment, progress=beat)
+        except EchoError as error:
+            if error.retryable:
+                raise
+            # Ours, not the user's: without its record the segment is made again when support retries.
+            await asyncio.to_thread(store.delete, keys.record_key(segment.key))
+            await asyncio.to_thread(store.delete, segment.key)
+            raise EchoError(Code.RESULT_UNVERIFIED, f"a stored segment is damaged: {error}") from error
 
     async def _publish(
         self, request: MuxRequest, verified: Verified, video: Path, folder: Path
@@ -211,7 +220,8 @@ class EnhanceSegments:
             index=segment.index,
             artifact=artifact,
             wall_ms=int((time.monotonic() - started) * 1000),
-            **stats.model_dump(exclude={"wall_ms"}),  # that of the engine alone; the record counts the transfers too
+            # The engine's own wall time is left out: the record counts the transfers too.
+            **stats.model_dump(exclude={"wall_ms"}),
         )
         # The record comes last: a segment without one is not finished and will be made again.
         await asyncio.to_thread(rooms.store.put_json, keys.record_key(key), result)

@@ -14,7 +14,7 @@ from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
 from contracts.kinds import KINDS
 from contracts.media import Artifact, MediaInfo
-from contracts.pricing import quote
+from contracts.pricing import measured_quote
 from contracts.timing import ENGINE_STALL
 from contracts.video_job import Ingested, JobInput
 from db import progress, videos
@@ -62,8 +62,7 @@ class IngestActivities:
             async with self._rooms.database.transaction() as session:
                 await videos.mark_ready(session, video.id, info, source)
         await reporter.finish(STAGE)
-        duration_ms = int(info.video.duration_s * 1000)
-        return Ingested(info=info, source=source, credits=quote(job.kind, duration_ms, "measured").credits)
+        return Ingested(info=info, source=source, credits=measured_quote(job.kind, info).credits)
 
     async def _fetch_and_probe(
         self, video: Video, path: Path, reporter: Reporter

@@ -97,7 +97,7 @@ class Reporter:
         self._news.clear()
         try:
             async with self._database.transaction() as session:
-                for stage, (done, total) in self._latest.items():
+                for stage, (done, total) in list(self._latest.items()):  # engines report meanwhile
                     if not await progress.report(session, self._job_id, stage, self._part, done, total):
                         return False
         except Exception as failure:

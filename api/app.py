@@ -13,6 +13,7 @@ from api.admin import routes as admin
 from api.credits import routes as credits_
 from api.events import routes as events
 from api.idempotency import REPLAYED_HEADER
+from api.jobs import results
 from api.jobs import routes as jobs
 from api.middleware import REQUEST_ID_HEADER, BodyLimit, RequestContext
 from api.openapi import DESCRIPTION, TAGS, allowed_methods, document
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     v1 = APIRouter(prefix="/v1")
-    for module in (jobs, events, videos, uploads, credits_, users, admin):
+    for module in (jobs, results, events, videos, uploads, credits_, users, admin):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(ops.router)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from contracts.base import Contract
+from contracts.media import MediaInfo
 
 CREDITS_PER_STARTED_MINUTE: dict[str, int] = {
     "enhance": 10,
@@ -21,6 +22,11 @@ class Quote(Contract):
     credits_per_minute: int
     basis: Literal["declared", "measured", "assumed"]
     """`declared`: the client's duration; `measured`: ours, at ingest; `assumed`: one minute until then."""
+
+
+def measured_quote(kind: str, info: MediaInfo) -> Quote:
+    """Price by the picture's own duration, as measured at ingest."""
+    return quote(kind, int(info.video.duration_s * 1000), "measured")
 
 
 def quote(kind: str, duration_ms: int | None, basis: Literal["declared", "measured", "assumed"]) -> Quote:

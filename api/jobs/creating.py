@@ -15,7 +15,6 @@ from contracts.errors import Code, EchoError
 from contracts.ids import UserId, VideoId
 from contracts.pricing import Quote
 from contracts.settings import Settings
-from contracts.video_job import JobInput
 from db import tables, videos
 from db.ids import new_id
 from db.settlement import open_job
@@ -57,22 +56,8 @@ async def open_requested(
 
 def quote_of(kind: str, video: tables.Video) -> Quote:
     if video.info is not None:
-        return pricing.quote(kind, -(-video.info.duration_s * 1000 // 1), "measured")
+        return pricing.measured_quote(kind, video.info)
     return pricing.quote(kind, video.duration_ms, "declared" if video.duration_ms else "assumed")
-
-
-def job_input(job: tables.Job, video: tables.Video, settings: Settings) -> JobInput:
-    return JobInput(
-        job_id=job.id,
-        user_id=job.user_id,
-        kind=job.kind,
-        params=job.params,
-        video_id=job.video_id,
-        filename=job.filename,
-        quote_credits=job.quote_credits,
-        uploaded=video.state is not VideoState.PENDING,
-        deadlines=settings.deadlines,
-    )
 
 
 def upload_target(video: tables.Video, services: Services, links: Links) -> schemas.UploadTarget:

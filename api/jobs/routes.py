@@ -8,14 +8,13 @@ import logging
 from typing import Annotated
 from urllib.parse import quote as quote_path
 
-from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi import APIRouter, Header, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth import Caller, CurrentCaller, Role, require
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
 from api.jobs import schemas
-from api.jobs.creating import Opened, job_input, open_requested, upload_target
+from api.jobs.creating import Opened, open_requested, upload_target
 from api.jobs.reading import own_job, readable_job
 from api.jobs.view import CurrentLocale, job_view
 from api.links import CurrentLinks, Links
@@ -26,9 +25,9 @@ from contracts import pricing
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
-from contracts.media import Thumbnail
 from contracts.video_job import JobInput
 from db import progress, saga_log, tables, videos
+from db.jobs import job_input
 from db.tables import VideoState
 from workflows import client as workflow
 
@@ -37,7 +36,6 @@ log = logging.getLogger("echoshot.api")
 
 COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED)
 BODY = (Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE)
-LOCATION_HEADER = {"Location": {"schema": {"type": "string", "format": "uri"}}}
 ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this state of the job."}}
 
 
@@ -85,7 +83,7 @@ async def create_job(
 
     answer = await once.run(work)
     for new in opened:
-        await _start(services, job_input(new.job, new.video, services.settings))
+        await _start(services, job_input(new.job, new.video, services.settings.deadlines))
     return answer
 
 
@@ -154,7 +152,7 @@ async def announce_upload(
         async with services.database.transaction() as session:
             await videos.mark_uploaded(session, video.id)
         # First the row, then the signal: when the signal fails, the client is told to announce again.
-        given = job_input(job, video, services.settings)
+        given = job_input(job, video, services.settings.deadlines)
         await services.temporal.call(lambda client: workflow.start_job(client, services.settings, given))
         await services.temporal.call(lambda client: workflow.announce_upload(client, job.id))
     return await _now(services, job_id, caller, links, locale)
@@ -195,7 +193,7 @@ async def cancel(
         video = await _source(session, job)
     if job.status is not JobStatus.CANCELED:
         _refuse_settled(job)
-        given = job_input(job, video, services.settings)
+        given = job_input(job, video, services.settings.deadlines)
         await services.temporal.call(lambda client: workflow.cancel_job(client, services.settings, given))
     return await _now(services, job_id, caller, links, locale)
 
@@ -239,78 +237,6 @@ async def heartbeat(
         if not await progress.report(session, JobId(job_id), body.stage, body.part, body.done, body.total):
             raise EchoError(Code.JOB_SETTLED, f"job {job_id}")
     return Response(status_code=204)
-
-
-@router.get(
-    "/{job_id:id}/result",
-    response_model=schemas.Result,
-    summary="The finished video",
-    responses={
-        200: {"description": "With `Accept: application/json`: where the files are, and what is in them."},
-        302: {"description": "To a presigned URL that honours Range.", "headers": LOCATION_HEADER},
-        **responses(*COMMON, Code.RESULT_NOT_READY, Code.JOB_STATE_CONFLICT, Code.RESULT_EXPIRED),
-    },
-)
-async def result(
-    job_id: JobIdPath,
-    caller: CurrentCaller,
-    services: CurrentServices,
-    accept: Annotated[str, Header()] = "*/*",
-) -> Response:
-    video = await _result_video(services, job_id, caller)
-    presigned = services.presigner.get(video.object_key, _result_name(video.filename), video.content_type)
-    if "application/json" not in accept:
-        return RedirectResponse(presigned.url, 302, headers={"Cache-Control": "no-store"})
-    thumbnails = [
-        schemas.ThumbnailLink(
-            at_percent=thumbnail.at_percent,
-            url=_thumbnail_url(services, thumbnail),
-            width=thumbnail.width,
-            height=thumbnail.height,
-        )
-        for thumbnail in video.thumbnails or ()
-    ]
-    assert video.verified_sha256
-    assert video.info
-    assert video.manifest_key
-    manifest = services.presigner.get(video.manifest_key, "manifest.json", "application/json")
-    body = schemas.Result(
-        video_id=video.id,
-        url=presigned.url,
-        expires_at=presigned.expires_at,
-        bytes=video.bytes,
-        sha256=video.verified_sha256,
-        info=video.info,
-        manifest_url=manifest.url,
-        thumbnails=tuple(thumbnails),
-    )
-    return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
-
-
-@router.get(
-    "/{job_id:id}/thumbnail",
-    status_code=302,
-    response_class=RedirectResponse,
-    summary="A still of the finished video",
-    responses={
-        302: {"description": "To a presigned URL of a JPEG.", "headers": LOCATION_HEADER},
-        **responses(*COMMON, Code.RESULT_NOT_READY, Code.JOB_STATE_CONFLICT, Code.RESULT_EXPIRED),
-    },
-)
-async def thumbnail(
-    job_id: JobIdPath,
-    caller: CurrentCaller,
-    services: CurrentServices,
-    at: Annotated[
-        schemas.ThumbnailPlace, Query(description="Percent of the duration.")
-    ] = schemas.ThumbnailPlace.MIDDLE,
-) -> Response:
-    video = await _result_video(services, job_id, caller)
-    for candidate in video.thumbnails or ():
-        if candidate.at_percent == at:
-            url = _thumbnail_url(services, candidate)
-            return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})
-    raise EchoError(Code.NOT_FOUND, f"job {job_id} has no thumbnail at {at} percent")
 
 
 @router.get(
@@ -370,27 +296,3 @@ async def _check_stored(services: Services, video: tables.Video) -> None:
         raise EchoError(Code.UPLOAD_INCOMPLETE, "nothing is stored yet")
     if head.bytes != video.bytes:
         raise EchoError(Code.SIZE_MISMATCH, fields={"announced": video.bytes, "stored": head.bytes})
-
-
-async def _result_video(services: Services, job_id: str, caller: Caller) -> tables.Video:
-    async with services.database.read() as session:
-        job = await own_job(session, job_id, caller)
-        if job.status is not JobStatus.SUCCEEDED:
-            code = Code.JOB_STATE_CONFLICT if job.status.settled else Code.RESULT_NOT_READY
-            raise EchoError(code, f"job {job_id} is {job.status}")
-        assert job.result_video_id, "a job succeeds together with its result"
-        video = await videos.get_video(session, job.user_id, job.result_video_id)
-    if video is None or video.state is VideoState.DELETED:
-        raise EchoError(Code.RESULT_EXPIRED, f"the result of job {job_id} is deleted")
-    return video
-
-
-def _thumbnail_url(services: Services, thumbnail: Thumbnail) -> str:
-    artifact = thumbnail.artifact
-    return services.presigner.get(
-        artifact.key, f"thumbnail-{thumbnail.at_percent}.jpg", artifact.content_type
-    ).url
-
-
-def _result_name(filename: str) -> str:
-    return f"{filename.rpartition('.')[0] or filename}-echoshot.mp4"
