@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             result = enhance(options.source, options.out, params, workers=options.workers, progress=bars)
     except EchoError as error:
         return _fail(error, options.json)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"{error.strerror or error}: {error.filename or options.out}", file=sys.stderr)
+        return EXIT_FAULT
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -59,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--strength", type=float, default=1.0, help="0 plain enlargement ... 1 the network's picture"
     )
-    command.add_argument(
-        "--workers", type=_positive, default=len(os.sched_getaffinity(0)), help="engine processes"
-    )
+    command.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="engine processes")
     command.add_argument("--json", action="store_true", help="the manifest on stdout, no bars")
     return parser
 

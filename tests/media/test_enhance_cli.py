@@ -10,7 +10,7 @@ import pytest
 from contracts.errors import Code, EchoError
 from contracts.kinds.enhance import EnhanceParams
 from contracts.media import Manifest, MediaLimits
-from media.__main__ import EXIT_REFUSED, EXIT_USAGE, main
+from media.__main__ import EXIT_FAULT, EXIT_REFUSED, EXIT_USAGE, main
 from media.enhance import enhance
 from media.manifest import sha256_file
 from media.probe import probe
@@ -72,6 +72,13 @@ def test_the_source_is_never_overwritten(clip) -> None:
         enhance(clip("silent"), clip("silent"), PLAIN, workers=1)
     assert caught.value.code == Code.BAD_REQUEST
     assert sha256_file(clip("silent")) == before
+
+
+def test_a_place_that_cannot_be_written_is_told_without_a_traceback(clip, tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    out = tmp_path / "file" / "out.mp4"
+    assert main(["enhance", str(clip("silent")), str(out), "--upscaler", "lanczos"]) == EXIT_FAULT
+    assert "file" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 class _PulledPlug(Exception):
