@@ -1,4 +1,4 @@
-"""python -m bench.enhance [--clip FILE] [--seconds 1.2] [--hd]: prints the table of bench/README.md, section enhance.
+"""python -m bench.enhance [--clip FILE] [--seconds 2] [--hd]: prints the table of bench/README.md, section enhance.
 
 The clip is made half its size, every pipeline enlarges that to the original's size at 60 fps, and the frames that
 fall on source frames are compared with the original's. All pipelines run one after another on the same machine, with
@@ -28,8 +28,8 @@ HD_FRAMES = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.enhance", description=__doc__)
-    parser.add_argument("--clip", type=Path, default=packaged("bigbuckbunny"))
-    parser.add_argument("--seconds", type=float, default=1.2)
+    parser.add_argument("--clip", type=Path, default=packaged("bikes"))
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--hd", action="store_true")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="bench-enhance-"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from imageio_ffmpeg import get_ffmpeg_exe
 
-SAMPLE_EVERY_S = 0.1
+SAMPLE_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
