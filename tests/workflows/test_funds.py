@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.errors import Code
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
+from contracts.timing import JobDeadlines
 from tests.workflows.house import House, card_of, until
 from workflows import search
 from workflows.client import announce_funds
@@ -79,7 +80,7 @@ async def test_credits_that_come_without_a_word_are_found_before_the_deadline(ho
 
 async def test_missing_credits_that_never_come_expire_the_job(house: House) -> None:
     house.stand_ins.credits = 60
-    job = await house.open_job(quote=10, credits=25)
+    job = await house.open_job(quote=10, credits=25, deadlines=JobDeadlines(funds_s=2 * 3600))
     outcome = await (await house.start(job, skip_time=True)).result()
 
     assert outcome.status is JobStatus.EXPIRED
