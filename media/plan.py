@@ -19,6 +19,7 @@ from contracts.media import MediaInfo, VideoInfo
 from media.decode import shown_pts
 from media.grid import Grid
 from media.opening import open_media, video_stream
+from media.progress import Progress, silent
 from media.timeline import FrameTimes
 from media.upscale.weights import NETWORKS, weights_sha256
 
@@ -51,6 +52,10 @@ CORE_US_PER_PIXEL: dict[Upscaler, float] = {"animevideov3": 8, "x4plus": 250, "l
 """Of source, on a 2023 Xeon core. Only the cut depends on these."""
 
 
+BEAT_FRAMES = 500
+"""Between reports: some 25 MB of a phone's 4K video, which even a slow disk reads in a second."""
+
+
 @dataclass(frozen=True)
 class SourceTimes:
     """Presentation times of all frames, ascending, in the stream's time base."""
@@ -62,9 +67,11 @@ class SourceTimes:
     nominal_gap_pts: int
 
 
-def plan_enhance(path: Path, info: MediaInfo, params: EnhanceParams) -> EnhancePlan:
+def plan_enhance(
+    path: Path, info: MediaInfo, params: EnhanceParams, progress: Progress = silent
+) -> EnhancePlan:
     """Raises NO_FRAMES for a source without frames, CORRUPT for one that cannot be read."""
-    times = read_times(path, info)
+    times = read_times(path, info, progress)
     fps_out = output_rate(info.video, times, params)
     grid = Grid(times.pts[0], times.time_base, fps_out, times.nominal_gap_pts)
     duration_s = (times.end_pts - times.pts[0]) * times.time_base
@@ -86,7 +93,7 @@ def plan_enhance(path: Path, info: MediaInfo, params: EnhanceParams) -> EnhanceP
     return plan.model_copy(update={"fingerprint": _fingerprint(info, params, plan)})
 
 
-def read_times(path: Path, info: MediaInfo) -> SourceTimes:
+def read_times(path: Path, info: MediaInfo, progress: Progress = silent) -> SourceTimes:
     pts: set[int] = set()
     keys: set[int] = set()
     with open_media(path, info.container) as container:
@@ -99,6 +106,8 @@ def read_times(path: Path, info: MediaInfo) -> SourceTimes:
                 continue
             frames.add(shown, packet.duration or 0)
             pts.add(shown)
+            if len(pts) % BEAT_FRAMES == 0:
+                progress("plan", len(pts), info.video.frame_count)
             if packet.is_keyframe:
                 keys.add(shown)
         frames.finish()

@@ -91,7 +91,7 @@ def _probe(task: ProbeTask, progress: Progress) -> Contract:
 def _plan(task: PlanTask, progress: Progress) -> Contract:
     from media.plan import plan_enhance
 
-    return plan_enhance(Path(task.path), task.info, task.params)
+    return plan_enhance(Path(task.path), task.info, task.params, progress)
 
 
 def _segment(task: SegmentTask, progress: Progress) -> Contract:

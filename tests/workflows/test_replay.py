@@ -70,6 +70,6 @@ async def test_the_commands_of_a_story_are_the_recorded_ones(house: House, story
         "Jobs that are running now were started with the recorded order. When their worker restarts with this "
         "code, replay finds the difference, and they stop with a nondeterminism error until the code is put back.\n"
         "If old jobs may still run: keep the old order for them, with `if workflow.patched(...)` or a worker "
-        f"version of its own (docs/worker-versions.md), then record the new one: `{COMMAND}`.\n"
+        f"version of its own (docs/deploy.md), then record the new one: `{COMMAND}`.\n"
         "If no deployment has ever run the recorded order: just record."
     )
