@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.rooms import Rooms
-from contracts.ids import JobId, VideoId
+from contracts.ids import JobId
 from contracts.maintenance import RetentionReport, RetentionRequest
 from contracts.video_job import JobRef
-from db import jobs, retention, videos
-from db.tables import VideoState
+from db import idempotency, jobs, retention, videos
+from db.tables import Video, VideoState
 from storage import keys
 
 
@@ -36,33 +39,52 @@ class HousekeepingActivities:
 
     @activity.defn(name="retain")
     async def retain(self, request: RetentionRequest) -> RetentionReport:
-        """Each object is deleted before its row says so: a crash between the two deletes it once more."""
-        settings = self._rooms.settings
-        async with self._rooms.database.read() as session:
-            results = await retention.expired_results(session)
-            sources = await retention.unused_sources(session, days=settings.upload_days)
-        for video in results:
-            assert video.job_id is not None, "a result has the job that made it"
-            await self._delete(keys.result_prefix(video.job_id))
-            await self._forget_video(video.id)
-        for video in sources:
-            await self._delete(keys.source_prefix(video.user_id, video.id))
-            await self._forget_video(video.id)
-        work = await self._delete_old_work(settings.work_file_hours)
+        settings, deleted = self._rooms.settings, self._delete_videos
+        async with self._rooms.database.transaction() as session:
+            await idempotency.prune(session)
         return RetentionReport(
-            results_deleted=len(results), sources_deleted=len(sources), work_files_deleted=work
+            results_deleted=await deleted(retention.expired_results),
+            sources_deleted=await deleted(partial(retention.unused_sources, days=settings.upload_days)),
+            work_files_deleted=await self._delete_leftovers(settings.work_file_hours),
         )
 
-    async def _delete_old_work(self, hours: int) -> int:
-        """Asks the store itself what is left over: a worker thought dead may write after the clean-up."""
-        found = await asyncio.to_thread(self._rooms.store.folders, keys.WORK)
-        async with self._rooms.database.read() as session:
-            old = await retention.settled_before(session, [JobId(name) for name in found], hours=hours)
-        return sum([await self._delete(keys.work_prefix(job_id)) for job_id in sorted(old)])
+    async def _delete_videos(self, due: Callable[[AsyncSession], Awaitable[list[Video]]]) -> int:
+        """All that are due, in batches; returns their number."""
+        deleted = 0
+        while True:
+            async with self._rooms.database.read() as session:
+                batch = await due(session)
+            deleted += sum([await self._delete_video(video) for video in batch])
+            if len(batch) < retention.BATCH:
+                return deleted
 
-    async def _forget_video(self, video_id: VideoId) -> None:
+    async def _delete_video(self, video: Video) -> bool:
+        """False when a job has been opened on it meanwhile."""
+        if video.job_id is not None:
+            prefix = keys.result_prefix(video.job_id)
+        else:
+            prefix = keys.source_prefix(video.user_id, video.id)
         async with self._rooms.database.transaction() as session:
-            await videos.mark_deleted(session, video_id)
+            if not await retention.give_up_video(session, video.id):
+                return False
+            await self._delete(prefix)
+        return True
+
+    async def _delete_leftovers(self, hours: int) -> int:
+        """Asks the store itself what is left over: a worker thought dead may write after the clean-up."""
+        work = await self._ended(keys.WORK, hours)
+        unpublished = await self._ended(keys.RESULT, hours, without_result=True)
+        prefixes = [*map(keys.work_prefix, work), *map(keys.result_prefix, unpublished)]
+        return sum([await self._delete(prefix) for prefix in prefixes])
+
+    async def _ended(self, root: str, hours: int, *, without_result: bool = False) -> list[JobId]:
+        """Jobs with a folder under `root` that ended more than `hours` ago."""
+        found = [JobId(name) for name in await asyncio.to_thread(self._rooms.store.folders, root)]
+        activity.heartbeat(root)
+        async with self._rooms.database.read() as session:
+            return sorted(
+                await retention.settled_before(session, found, hours=hours, without_result=without_result)
+            )
 
     async def _delete(self, prefix: str) -> int:
         activity.heartbeat(prefix)

@@ -1,24 +1,31 @@
-"""What may be deleted from the store. The caller deletes the objects first and marks afterwards: a crash in between
-deletes them again, which the store allows, whereas a mark without deletion would keep them for ever."""
+"""What may be deleted from the store. The caller deletes the objects before the transaction that marks them commits:
+a crash in between deletes them again, which the store allows, whereas a mark without deletion would keep them for
+ever."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.ids import JobId
+from contracts.ids import JobId, VideoId
+from db import jobs, videos
 from db.tables import Job, Video, VideoRole, VideoState
 
 BATCH = 100
-"""Rows at a time: the next run of the schedule takes the next ones."""
+"""Rows at a time."""
 
 
 async def expired_results(session: AsyncSession) -> list[Video]:
+    """Results past their time; one that is the source of an active job is kept until that job has ended."""
+    read = exists().where(Job.video_id == Video.id, Job.finished_at.is_(None))
     query = select(Video).where(
-        Video.role == VideoRole.RESULT, Video.state != VideoState.DELETED, Video.expires_at < func.now()
+        Video.role == VideoRole.RESULT,
+        Video.state != VideoState.DELETED,
+        Video.expires_at < func.now(),
+        ~read,
     )
     return list((await session.scalars(query.order_by(Video.expires_at).limit(BATCH))).all())
 
@@ -36,19 +43,29 @@ async def unused_sources(session: AsyncSession, *, days: int) -> list[Video]:
     return list((await session.scalars(query.order_by(Video.created_at).limit(BATCH))).all())
 
 
-async def settled_jobs_with_work(session: AsyncSession, *, hours: int) -> list[JobId]:
-    """Jobs that ended more than `hours` ago and whose segments and plan are still in store."""
-    query = select(Job.id).where(
-        Job.work_deleted_at.is_(None), Job.finished_at < func.now() - timedelta(hours=hours)
-    )
-    return list((await session.scalars(query.order_by(Job.finished_at).limit(BATCH))).all())
+async def give_up_video(session: AsyncSession, video_id: VideoId) -> bool:
+    """Mark a video deleted. False, and nothing is written, while an active job reads it."""
+    # From here on a job that is about to be opened on it waits for this transaction (`videos.get_video`, keep).
+    await session.execute(select(Video.id).where(Video.id == video_id).with_for_update(key_share=True))
+    if await jobs.has_active_job(session, video_id):
+        return False
+    await videos.mark_deleted(session, video_id)
+    return True
 
 
-async def settled_before(session: AsyncSession, job_ids: Collection[JobId], *, hours: int) -> set[JobId]:
-    """Those of `job_ids` that ended more than `hours` ago, however often their work was deleted already."""
-    ended = Job.finished_at < func.now() - timedelta(hours=hours)
-    return set((await session.scalars(select(Job.id).where(Job.id.in_(job_ids), ended))).all())
+async def settled_before(
+    session: AsyncSession, job_ids: Sequence[JobId], *, hours: int, without_result: bool = False
+) -> set[JobId]:
+    """Those of `job_ids` that ended more than `hours` ago, however often their files were deleted already.
 
-
-async def mark_work_deleted(session: AsyncSession, job_id: JobId) -> None:
-    await session.execute(update(Job).where(Job.id == job_id).values(work_deleted_at=func.now()))
+    `without_result`: only those that have none, or none any more.
+    """
+    ended = select(Job.id).where(Job.finished_at < func.now() - timedelta(hours=hours))
+    if without_result:
+        ended = ended.where(
+            ~exists().where(Video.id == Job.result_video_id, Video.state != VideoState.DELETED)
+        )
+    found: set[JobId] = set()
+    for start in range(0, len(job_ids), BATCH):
+        found.update((await session.scalars(ended.where(Job.id.in_(job_ids[start : start + BATCH])))).all())
+    return found

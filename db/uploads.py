@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -46,12 +44,6 @@ async def mark_completed(session: AsyncSession, upload_id: str) -> None:
 
 async def mark_aborted(session: AsyncSession, upload_id: str) -> None:
     await _close(session, upload_id, UploadState.ABORTED)
-
-
-async def list_stale(session: AsyncSession, before: datetime, limit: int = 100) -> list[Upload]:
-    """Uploads opened before `before` and never closed: to be aborted at the store, then marked."""
-    query = select(Upload).where(Upload.state == UploadState.OPEN, Upload.created_at < before)
-    return list((await session.scalars(query.order_by(Upload.created_at).limit(limit))).all())
 
 
 async def _close(session: AsyncSession, upload_id: str, state: UploadState) -> None:

@@ -47,17 +47,19 @@ async def create_source(
     return video
 
 
-async def get_video(session: AsyncSession, user_id: UserId, video_id: VideoId) -> Video | None:
-    """None also for another user's video."""
-    return await session.scalar(
-        select(Video)
-        .where(Video.id == video_id, Video.user_id == user_id)
-        .execution_options(populate_existing=True)
-    )
+async def get_video(
+    session: AsyncSession, user_id: UserId, video_id: VideoId, *, keep: bool = False
+) -> Video | None:
+    """None also for another user's video. With `keep` nobody deletes it before this transaction ends."""
+    query = select(Video).where(Video.id == video_id, Video.user_id == user_id)
+    if keep:
+        query = query.with_for_update(read=True)
+    return await session.scalar(query.execution_options(populate_existing=True))
 
 
 async def find_duplicate(session: AsyncSession, user_id: UserId, sha256: str) -> Video | None:
-    """The user's newest checked source with this content. The hash compared is ours, not a declared one."""
+    """The user's newest checked source with this content, which nobody deletes before this transaction ends. The hash
+    compared is ours, not a declared one."""
     return await session.scalar(
         select(Video)
         .where(
@@ -68,6 +70,7 @@ async def find_duplicate(session: AsyncSession, user_id: UserId, sha256: str) ->
         )
         .order_by(Video.id.desc())
         .limit(1)
+        .with_for_update(read=True)
     )
 
 

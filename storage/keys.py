@@ -1,7 +1,7 @@
 """Where each object lives in the bucket. One prefix per owner, so that retention deletes by prefix alone.
 
 raw/<user>/<video>/source                        what a user uploaded
-work/<job>/plan.json, segments/<fingerprint>/…   gone some hours after the job has settled
+work/<job>/segments/<fingerprint>/…              gone some hours after the job has settled
 result/<job>/<sha256>/video.mp4, manifest.json   what a user may download, with its thumbnails
 """
 
@@ -25,10 +25,6 @@ def work_prefix(job_id: JobId) -> str:
     return f"{WORK}{_part(job_id)}/"
 
 
-def plan_key(job_id: JobId) -> str:
-    return work_prefix(job_id) + "plan.json"
-
-
 def segment_key(job_id: JobId, fingerprint: str, index: int) -> str:
     """`fingerprint` covers everything that decides a pixel: whoever writes here writes the same pictures."""
     return f"{work_prefix(job_id)}segments/{_part(fingerprint)}/{index:05d}"
@@ -39,8 +35,11 @@ def record_key(segment: str) -> str:
     return segment + ".json"
 
 
+RESULT = "result/"
+
+
 def result_prefix(job_id: JobId) -> str:
-    return f"result/{_part(job_id)}/"
+    return f"{RESULT}{_part(job_id)}/"
 
 
 def result_key(job_id: JobId, digest: str) -> str:

@@ -85,7 +85,7 @@ async def _user(session: AsyncSession, caller: Caller) -> tables.User:
 
 
 async def _existing(session: AsyncSession, video_id: str, user_id: UserId) -> tables.Video:
-    video = await videos.get_video(session, user_id, VideoId(video_id))
+    video = await videos.get_video(session, user_id, VideoId(video_id), keep=True)
     if video is None or video.state is VideoState.DELETED:
         raise EchoError(Code.NOT_FOUND, f"no video {video_id}")
     if video.state is VideoState.REJECTED:

@@ -17,7 +17,7 @@ from api.shapes import VideoIdPath, VideoPageQuery
 from api.videos.reading import own_video, video_view
 from api.videos.schemas import Video, VideoPage
 from contracts.errors import Code, EchoError
-from db import jobs, videos
+from db import jobs, retention, videos
 from db.tables import VideoRole
 from storage.keys import result_prefix, source_prefix
 
@@ -96,9 +96,8 @@ async def delete_video(video_id: VideoIdPath, caller: CurrentCaller, services: C
     """Deletes the file and what belongs to it for good. A source is kept while a job works on it."""
     async with services.database.transaction() as session:
         video = await own_video(session, video_id, caller)
-        if await jobs.has_active_job(session, video.id):
+        if not await retention.give_up_video(session, video.id):
             raise EchoError(Code.JOB_STATE_CONFLICT, "a job still needs this video: cancel it first")
-        await videos.mark_deleted(session, video.id)
         if video.role is VideoRole.RESULT and video.job_id:
             prefix = result_prefix(video.job_id)
         else:

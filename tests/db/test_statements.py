@@ -90,8 +90,6 @@ async def test_long_lists_are_read_from_an_index(database: Database) -> None:
         "jobs_active": "SELECT * FROM jobs WHERE finished_at IS NULL ORDER BY id LIMIT 100",
         "videos_by_hash": """SELECT * FROM videos WHERE user_id = :user AND verified_sha256 = 'x'
                                 AND role = 'source' AND state = 'ready'""",
-        "jobs_with_work": """SELECT id FROM jobs WHERE work_deleted_at IS NULL AND finished_at < now()
-                              ORDER BY finished_at LIMIT 100""",
     }
     for index, query in queries.items():
         bound = {"user": user.id} if ":user" in query else {}

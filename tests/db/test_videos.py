@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 from contracts.jobs import JobStatus
 from contracts.video_job import Release
@@ -124,15 +123,6 @@ async def test_of_two_uploads_recorded_at_once_one_is_used_by_both(database: Dat
         assert await uploads.get_open_upload(session, video.id) is None
 
 
-async def test_a_forgotten_upload_is_found_for_the_sweep(database: Database) -> None:
-    video = await a_source(database, await a_user(database))
-    async with database.transaction() as session:
-        upload = await uploads.record_upload(session, video.id, "s3", 8_000_000)
-        now = datetime.now(UTC)
-        assert await uploads.list_stale(session, now - timedelta(hours=1)) == []
-        assert [row.id for row in await uploads.list_stale(session, now + timedelta(hours=1))] == [upload.id]
-
-
 async def test_only_what_nobody_needs_any_more_is_offered_for_deletion(database: Database) -> None:
     user = await a_user(database, paid=100)
     unused = await a_source(database, user)
@@ -143,12 +133,14 @@ async def test_only_what_nobody_needs_any_more_is_offered_for_deletion(database:
         release = Release(job_id=failed.id, status=JobStatus.FAILED, failure_code="x")
         await settlement.release_job(session, release, step_of(failed))
 
+    ended = [finished.id, failed.id, active.id]
+
     async def offered() -> tuple[set[str], set[str | None], set[str]]:
         async with database.read() as session:
             return (
                 {video.id for video in await retention.unused_sources(session, days=7)},
                 {video.job_id for video in await retention.expired_results(session)},
-                set(await retention.settled_jobs_with_work(session, hours=24)),
+                set(await retention.settled_before(session, ended, hours=24)),
             )
 
     assert await offered() == (set(), set(), set())
@@ -173,6 +165,5 @@ async def test_only_what_nobody_needs_any_more_is_offered_for_deletion(database:
         {finished.id, failed.id},
     )
     assert active.video_id not in (await offered())[0]
-    async with database.transaction() as session:
-        await retention.mark_work_deleted(session, finished.id)
-    assert (await offered())[2] == {failed.id}
+    async with database.read() as session:
+        assert await retention.settled_before(session, ended, hours=24, without_result=True) == {failed.id}

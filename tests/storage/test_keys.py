@@ -6,7 +6,6 @@ from storage import keys
 
 def test_every_file_of_a_job_lies_under_the_prefix_that_retention_deletes():
     job = JobId("j1")
-    assert keys.plan_key(job).startswith(keys.work_prefix(job))
     assert keys.segment_key(job, "abc", 12) == "work/j1/segments/abc/00012"
     results = (keys.result_key(job, "d"), keys.manifest_key(job, "d"), keys.thumbnail_key(job, "d", 50))
     assert all(key.startswith(keys.result_prefix(job)) for key in results)

@@ -91,7 +91,6 @@ CREATE TABLE jobs (
     queued_at       timestamptz,
     started_at      timestamptz,
     finished_at     timestamptz,
-    work_deleted_at timestamptz,
     CHECK ((status = 'SUCCEEDED') = (result_video_id IS NOT NULL)),
     -- An active job may carry the code that it waits for attention with.
     CHECK (status NOT IN ('FAILED', 'CANCELED', 'EXPIRED') OR failure_code IS NOT NULL),
@@ -103,7 +102,6 @@ CREATE INDEX jobs_by_user ON jobs (user_id, id);
 CREATE INDEX jobs_active ON jobs (id) WHERE finished_at IS NULL;
 CREATE INDEX jobs_by_video ON jobs (video_id);
 CREATE INDEX jobs_by_finish ON jobs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX jobs_with_work ON jobs (finished_at) WHERE work_deleted_at IS NULL;
 ALTER TABLE videos ADD FOREIGN KEY (job_id) REFERENCES jobs (id);
 CREATE UNIQUE INDEX videos_one_result ON videos (job_id) WHERE role = 'result';
 
