@@ -6,6 +6,7 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -74,6 +75,8 @@ class Settings(BaseSettings):
     """Scratch space of workers: cached sources and segments in the making."""
     work_dir_bytes_max: int = 20 * 1024**3
     """Cached sources are dropped, oldest first, above this."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where networks compute. `auto`: CUDA where it is present; `cuda`: fail without it, rather than be slow."""
     gpu_slots: int = 0
     """Segments at once on a GPU worker. 0: one per CPU core without CUDA, two per GPU with it."""
     engine_memory_bytes_max: int = 3 * 1024**3

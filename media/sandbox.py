@@ -30,7 +30,7 @@ from media.tasks import TASKS, Task
 ENV_ALLOWED = (
     "PATH", "LANG", "LC_ALL", "TZ",
     "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
-    "LD_LIBRARY_PATH", "IMAGEIO_FFMPEG_EXE",
+    "LD_LIBRARY_PATH", "IMAGEIO_FFMPEG_EXE", "ECHOSHOT_DEVICE",
 )  # fmt: skip
 """Everything else stays with the parent: its environment holds the database's and the store's secrets."""
 
@@ -85,6 +85,9 @@ class Sandbox:
             except BaseException:
                 await self._kill()
                 raise
+            if reply.get("error", {}).get("code") == Code.ENGINE_CRASHED:
+                # Nobody foresaw it, so nobody knows what it left: after one CUDA fault every later call fails too.
+                await self._kill()
         if "result" in reply:
             return entry.result.model_validate(reply["result"])
         error = reply["error"]

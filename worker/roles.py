@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +36,9 @@ def segments_at_once(settings: Settings) -> int:
     """One single-threaded engine per core; on a GPU two, so that one encodes while the other computes."""
     if settings.gpu_slots:
         return settings.gpu_slots
+    # A GPU that engines will not use counts for nothing.
+    if settings.device == "cpu" or importlib.util.find_spec("torch") is None:
+        return cpu_cores()
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     return 2 * gpus or cpu_cores()
 

@@ -6,7 +6,6 @@ networks are known; any other is an error, not a guess.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 MAGIC = "7767517"
-HALF_PRECISION = 0x01306B47
-"""Marks weights stored as float16."""
+HALF_PRECISION, SINGLE_PRECISION = 0x01306B47, 0
+"""Marks before the weights of a convolution: stored as float16 or as float32."""
 ARRAY_KEY_BASE = -23300
 LEAKY_RELU = "2"
 NEAREST, BICUBIC = "1", "3"
@@ -68,12 +67,13 @@ def run_graph(layers: list[Layer], ops: Ops[T], x: T, tensors: list[dict[str, An
     """The network's answer to `x`. `tensors`: the layers' weights in the runtime's own form."""
     blobs: dict[str, T] = {}
     for layer, own in zip(layers, tensors, strict=True):
+        # Taken out, as each blob has one reader (Split makes the others): kept, those of x4plus would need 30 GB.
         if layer.kind == "Input":
             results = [x]
         elif layer.kind == "Split":
-            results = [blobs[layer.inputs[0]]] * len(layer.outputs)
+            results = [blobs.pop(layer.inputs[0])] * len(layer.outputs)
         else:
-            results = [_apply(layer, ops, [blobs[name] for name in layer.inputs], own)]
+            results = [_apply(layer, ops, [blobs.pop(name) for name in layer.inputs], own)]
         blobs.update(zip(layer.outputs, results, strict=True))
     return blobs[layers[-1].outputs[0]]
 
@@ -110,18 +110,23 @@ class _Weights:
     def at_end(self) -> bool:
         return self._at == len(self._data)
 
-    def half(self, count: int) -> np.ndarray:
-        (mark,) = struct.unpack_from("<I", self._data, self._at)
-        if mark != HALF_PRECISION:
-            raise ValueError(f"weights are stored in a way that is not known: {mark:#x}")
-        values = np.frombuffer(self._data, "<f2", count, self._at + 4)
-        self._at += 4 + (2 * count + 3) // 4 * 4
-        return values.astype(np.float32)
+    def marked(self, count: int) -> np.ndarray:
+        mark = int.from_bytes(self._take(4), "little")
+        if mark == HALF_PRECISION:
+            return np.frombuffer(self._take((2 * count + 3) // 4 * 4), "<f2", count).astype(np.float32)
+        if mark == SINGLE_PRECISION:
+            return self.single(count)
+        raise ValueError(f"weights are stored in a way that is not known: {mark:#x}")
 
     def single(self, count: int) -> np.ndarray:
-        values = np.frombuffer(self._data, "<f4", count, self._at)
-        self._at += 4 * count
-        return values.copy()
+        return np.frombuffer(self._take(4 * count), "<f4").copy()
+
+    def _take(self, size: int) -> bytes:
+        taken = self._data[self._at : self._at + size]
+        if len(taken) < size:
+            raise ValueError("the weights end too soon")
+        self._at += size
+        return taken
 
 
 def _layer(words: list[str], data: _Weights) -> Layer:
@@ -137,7 +142,11 @@ def _layer(words: list[str], data: _Weights) -> Layer:
     weights: dict[str, np.ndarray] = {}
     if kind == "Convolution":
         channels, side = int(options["0"]), int(options["1"])
-        weights["weight"] = data.half(int(options["6"])).reshape(channels, -1, side, side)
+        # Dilation, stride, zeros around, has bias; then the activation.
+        shape = [int(options.get(key, default)) for key, default in (("2", 1), ("3", 1), ("4", 0), ("5", 0))]
+        if shape != [1, 1, side // 2, 1] or options.get("9", "0") not in ("0", LEAKY_RELU):
+            raise ValueError(f"convolution {options} is not known")
+        weights["weight"] = data.marked(int(options["6"])).reshape(channels, -1, side, side)
         weights["bias"] = data.single(channels)
     elif kind == "PReLU":
         weights["slope"] = data.single(int(options["0"]))

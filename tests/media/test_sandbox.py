@@ -75,6 +75,13 @@ async def test_a_bug_in_an_engine_is_a_crash_with_its_trace(sandbox):
     assert caught.value.code == Code.ENGINE_CRASHED
 
 
+async def test_a_child_that_failed_in_an_unforeseen_way_is_not_used_again(sandbox):
+    before = await run(sandbox, "pid")
+    with pytest.raises(EchoError, match="ZeroDivisionError"):
+        await run(sandbox, "bug")
+    assert await run(sandbox, "pid") != before
+
+
 async def test_death_by_signal_is_reported_with_the_signal_and_the_last_words(sandbox):
     with pytest.raises(EchoError, match=r"SIGSEGV.*about to fall") as caught:
         await run(sandbox, "segfault")

@@ -30,3 +30,7 @@ def test_a_segment_never_waits_inside_its_worker_for_an_engine() -> None:
     for slots in (0, 1, 5):
         settings, gpu = Settings(gpu_slots=slots), ROLES["gpu"]
         assert gpu.slots(settings) == gpu.engines(settings) >= 1
+
+
+def test_a_gpu_that_engines_do_not_use_leaves_one_segment_a_core() -> None:
+    assert ROLES["gpu"].slots(Settings(device="cpu", gpu_slots=0)) == cpu_cores()
