@@ -17,7 +17,7 @@ from contracts.media import Artifact, MediaInfo
 from contracts.pricing import measured_quote
 from contracts.timing import ENGINE_STALL
 from contracts.video_job import Ingested, JobInput
-from db import progress, videos
+from db import jobs, progress, videos
 from db.tables import Video, VideoState
 from media.tasks import ProbeTask
 
@@ -31,30 +31,35 @@ class IngestActivities:
     @activity.defn(name="ingest")
     async def ingest(self, job: JobInput) -> Ingested:
         """Raises the codes under "what is wrong with a file"; the upload is then marked rejected."""
-        video = await self._video(job)
+        video, rate = await self._open(job)
         reporter = Reporter(self._rooms.database, job.job_id, status=JobStatus.INGESTED)
         try:
-            return await reporter.run(self._check(job, video, reporter))
+            return await reporter.run(self._check(video, rate, job.kind, reporter))
         except EchoError as error:
             if not error.retryable and error.code is not Code.JOB_SETTLED:
                 async with self._rooms.database.transaction() as session:
                     await videos.mark_rejected(session, video.id, error.code)
             raise
 
-    async def _video(self, job: JobInput) -> Video:
+    async def _open(self, job: JobInput) -> tuple[Video, int]:
+        """The source, and the credits per minute that its owner was quoted."""
         async with self._rooms.database.transaction() as session:
+            quoted = (await jobs.lock_job(session, job.job_id)).quote
             video = await videos.get_video(session, job.user_id, job.video_id)
             if video is None:
                 raise EchoError(Code.SOURCE_MISSING, f"no video {job.video_id}")
             totals = dict.fromkeys(KINDS[job.kind].stages, 0) | {STAGE: max(1, video.bytes)}
             await progress.declare_stages(session, job.job_id, totals)
-        return video
+        return video, quoted.credits_per_minute
 
-    async def _check(self, job: JobInput, video: Video, reporter: Reporter) -> Ingested:
+    async def _check(self, video: Video, rate: int, kind: str, reporter: Reporter) -> Ingested:
         known = _already_checked(video)
         if known:
             info, source = known
             if await asyncio.to_thread(self._rooms.store.head, source.key) is None:
+                # Otherwise its owner would be offered it as a duplicate for ever, and could not upload it again.
+                async with self._rooms.database.transaction() as session:
+                    await videos.mark_deleted(session, video.id)
                 raise EchoError(Code.SOURCE_MISSING, source.key)
         else:
             with scratch_folder(self._rooms.settings) as folder:
@@ -62,7 +67,7 @@ class IngestActivities:
             async with self._rooms.database.transaction() as session:
                 await videos.mark_ready(session, video.id, info, source)
         await reporter.finish(STAGE)
-        return Ingested(info=info, source=source, credits=measured_quote(job.kind, info).credits)
+        return Ingested(info=info, source=source, credits=measured_quote(kind, info, rate=rate).credits)
 
     async def _fetch_and_probe(
         self, video: Video, path: Path, reporter: Reporter

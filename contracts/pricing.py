@@ -24,13 +24,22 @@ class Quote(Contract):
     """`declared`: the client's duration; `measured`: ours, at ingest; `assumed`: one minute until then."""
 
 
-def measured_quote(kind: str, info: MediaInfo) -> Quote:
-    """Price by the picture's own duration, as measured at ingest."""
-    return quote(kind, int(info.video.duration_s * 1000), "measured")
+def measured_quote(kind: str, info: MediaInfo, *, rate: int | None = None) -> Quote:
+    """Price by the picture's own duration, as measured at ingest; `rate` as in `quote`."""
+    return quote(kind, int(info.video.duration_s * 1000), "measured", rate=rate)
 
 
-def quote(kind: str, duration_ms: int | None, basis: Literal["declared", "measured", "assumed"]) -> Quote:
-    """Price of one job of `kind` on a source of `duration_ms` milliseconds; None counts as one minute."""
+def quote(
+    kind: str,
+    duration_ms: int | None,
+    basis: Literal["declared", "measured", "assumed"],
+    *,
+    rate: int | None = None,
+) -> Quote:
+    """Price of one job of `kind` on a source of `duration_ms` milliseconds; None counts as one minute.
+
+    `rate`, in credits a minute, is that of the job's first quote; None: today's.
+    """
     minutes = 1 if duration_ms is None else max(1, -(-duration_ms // 60_000))
-    rate = CREDITS_PER_STARTED_MINUTE[kind]
+    rate = CREDITS_PER_STARTED_MINUTE[kind] if rate is None else rate
     return Quote(credits=minutes * rate, started_minutes=minutes, credits_per_minute=rate, basis=basis)
