@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -13,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -22,6 +24,18 @@ from contracts.timing import RECORD_TIMEOUT
 
 STATEMENT_TIMEOUT_MS = int(RECORD_TIMEOUT.total_seconds() * 1000 * 0.5)
 """A statement gives up before its step does, so that the retry does not meet the first attempt still waiting."""
+
+POOL_WAIT_S = 5
+"""For a free connection; then the caller is told to come back."""
+
+LINK: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""libpq's names, seconds and (the last) milliseconds. A server that vanishes without a word, as in a failover, is found
+out in half a minute; by the kernel's own defaults a listener would wait two hours for notices that never come."""
 
 RECONNECT_S = 0.5
 
@@ -38,7 +52,9 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
+            pool_timeout=POOL_WAIT_S,
             connect_args={
+                **LINK,
                 "application_name": "echoshot",
                 "connect_timeout": 5,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
@@ -77,7 +93,7 @@ class Database:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._libpq_url(), autocommit=True
+                    self._libpq_url(), autocommit=True, **LINK
                 ) as connection:
                     for channel in channels:
                         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
@@ -113,6 +129,8 @@ class _unavailable:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PoolExhausted):
+            raise EchoError(Code.UNAVAILABLE, "database: every connection is in use") from error
         if isinstance(error, OperationalError | InterfaceError) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):

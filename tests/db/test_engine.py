@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
 from contracts.video_job import StatusChange
-from db import jobs
+from db import engine, jobs
 from db.engine import Database
 from dev.servers.postgres import Postgres
 from tests.books import a_job, a_user, run_sql
@@ -71,3 +71,16 @@ async def test_after_a_crash_of_postgresql_work_goes_on_with_the_same_pool(tmp_p
     finally:
         await database.aclose()
         await server.stop()
+
+
+async def test_who_finds_every_connection_in_use_is_told_to_come_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "POOL_WAIT_S", 0.1)
+    database = Database(database_url, pool_size=1)
+    async with database.read() as session:
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(EchoError) as refused:
+            await run_sql(database, "SELECT 1")
+    assert refused.value.code is Code.UNAVAILABLE
+    await database.aclose()
