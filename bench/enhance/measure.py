@@ -86,8 +86,8 @@ def quality(result: Path, original: Path, source_fps: Fraction, log: Path) -> Qu
     """Of the output frames that stand on a source frame, against the original's frame of that moment."""
     step = Fraction(60) / source_fps
     graph = (
-        rf"[0:v]select='not(mod(n\,{step.numerator}))',setpts=N,format=yuv420p[made];"
-        rf"[1:v]select='not(mod(n\,{step.denominator}))',setpts=N,format=yuv420p[true];"
+        rf"[0:v]select='not(mod(n\,{step.numerator}))',setpts=N/TB,format=yuv420p[made];"
+        rf"[1:v]select='not(mod(n\,{step.denominator}))',setpts=N/TB,format=yuv420p[true];"
         f"[made][true]libvmaf=feature=name=psnr|name=float_ssim:log_fmt=json:log_path={log}:shortest=1"
     )
     inputs = ["-i", str(result), "-i", str(original)]
