@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, UserId, VideoId
-from contracts.jobs import NEXT, EventType, JobStatus
+from contracts.jobs import NEXT, Attention, EventType, JobStatus
 from contracts.pricing import Quote
 from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput, StatusChange
@@ -94,6 +94,11 @@ async def has_active_job(session: AsyncSession, video_id: VideoId) -> bool:
     """Whether a job that has not ended reads this video."""
     query = select(Job.id).where(Job.video_id == video_id, Job.finished_at.is_(None))
     return await session.scalar(query.limit(1)) is not None
+
+
+async def waiting_for_funds(session: AsyncSession, user_id: UserId) -> list[JobId]:
+    query = select(Job.id).where(Job.user_id == user_id, Job.attention == Attention.FUNDS)
+    return list((await session.scalars(query)).all())
 
 
 async def set_status(session: AsyncSession, change: StatusChange) -> bool:

@@ -59,14 +59,22 @@ async def announce_funds(client: Client, job_id: JobId) -> None:
 
 
 async def cancel_job(client: Client, settings: Settings, job: JobInput) -> None:
-    """Asks the workflow to cancel; one that was never started is started first, so that it can release."""
+    """Asks the workflow to cancel; one that was never started is started first, so that it can release. One that has
+    ended already is left alone: what it has not settled the sweeper will."""
+    if not await _cancel(client, job.job_id):
+        await start_job(client, settings, job)
+        await _cancel(client, job.job_id)
+
+
+async def _cancel(client: Client, job_id: JobId) -> bool:
+    """False when no such workflow runs."""
     try:
-        await _handle(client, job.job_id).cancel()
+        await _handle(client, job_id).cancel()
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        await start_job(client, settings, job)
-        await _handle(client, job.job_id).cancel()
+        return False
+    return True
 
 
 def _handle(client: Client, job_id: JobId) -> Handle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -11,14 +13,17 @@ from api.admin.schemas import ById, BySubject, Granted, GrantRequest
 from api.auth import Caller, Role, require
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
 from api.problems import responses
-from api.services import CurrentServices
+from api.services import CurrentServices, Services
 from contracts.errors import Code, EchoError
 from contracts.ids import UserId
+from db import jobs
 from db.settlement import grant_credits
 from db.tables import User
 from db.users import ensure_user, find_user, get_user
+from workflows.client import announce_funds
 
 router = APIRouter(prefix="/admin", tags=["admin"])
+log = logging.getLogger("echoshot.api")
 
 
 @router.post(
@@ -46,6 +51,9 @@ async def grant(
     once: CurrentOnce,
     services: CurrentServices,
 ) -> Response:
+    """Jobs of the user that wait for credits go on at once."""
+    granted: list[UserId] = []
+
     async def work(session: AsyncSession) -> Reply:
         user = await _user(session, body.user, services.settings.oidc_issuer)
         balance = await grant_credits(
@@ -57,9 +65,24 @@ async def grant(
             actor=caller.actor,
             reason=body.reason,
         )
+        granted.append(user.id)
         return Reply(Granted(user_id=user.id, credits=body.credits, bucket=body.bucket, balance=balance))
 
-    return await once.run(work)
+    answer = await once.run(work)
+    for user_id in granted:
+        await _tell_waiting_jobs(services, user_id)
+    return answer
+
+
+async def _tell_waiting_jobs(services: Services, user_id: UserId) -> None:
+    """The grant is committed, so the answer is 201 whatever happens here: an untold job looks for itself in a while."""
+    try:
+        async with services.database.read() as session:
+            waiting = await jobs.waiting_for_funds(session, user_id)
+        for job_id in waiting:
+            await services.temporal.call(partial(announce_funds, job_id=job_id))
+    except EchoError as error:
+        log.warning("jobs of %s are not told of their credits: %s", user_id, error)
 
 
 async def _user(session: AsyncSession, wanted: BySubject | ById, issuer: str) -> User:

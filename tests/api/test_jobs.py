@@ -245,6 +245,31 @@ async def test_resume_tells_only_a_job_that_waits_for_credits(
     assert "workflow_execution_signaled_event_attributes" in await history_of(temporal_client, job["id"])
 
 
+async def test_a_grant_tells_the_jobs_that_wait_for_credits(
+    alice: Person, admin: Person, database: Database, temporal_client: Client
+) -> None:
+    waiting, other = await create_job(alice), await create_job(alice)
+    waits = StatusChange(job_id=JobId(waiting["id"]), status=JobStatus.INGESTED, attention=Attention.FUNDS)
+    async with database.transaction() as session:
+        await jobs.set_status(session, waits)
+
+    await grant(admin, alice)
+
+    told = "workflow_execution_signaled_event_attributes"
+    assert told in await history_of(temporal_client, waiting["id"])
+    assert told not in await history_of(temporal_client, other["id"])
+
+
+async def test_a_job_whose_workflow_has_ended_is_left_to_the_sweeper_when_cancelled(
+    alice: Person, temporal_client: Client
+) -> None:
+    job = await create_job(alice)
+    await temporal_client.get_workflow_handle(f"job/{job['id']}").terminate()
+
+    answer = await alice.post(job["cancel_url"])
+    assert (answer.status_code, answer.json()["credits_held"]) == (202, 10)
+
+
 async def test_a_quote_holds_nothing(alice: Person) -> None:
     answer = await alice.post("/v1/jobs/quote", json={"kind": "enhance", "duration_ms": 60_001})
 
