@@ -9,6 +9,10 @@ COPY requirements-runtime.lock /tmp/
 # The lock is the whole closure with hashes, hence --no-deps (see pyproject.toml).
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements-runtime.lock
 
+FROM packages AS cuda-packages
+COPY requirements-cuda.lock /tmp/
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements-cuda.lock
+
 FROM python:3.11.14-slim-trixie AS cpu
 # tini reaps what a killed engine leaves behind and passes SIGTERM on, so that a worker hands its segments back.
 # hadolint ignore=DL3008
@@ -28,7 +32,10 @@ USER 10001:10001
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "api"]
 
-# The NVIDIA container runtime mounts the driver for the capabilities named here (`video` is NVENC).
+# The NVIDIA container runtime mounts the driver for the capabilities named here. An engine's limit is raised: PyTorch
+# alone, before it meets a GPU, counts 0.9 GB against it (docs/adr/016).
 FROM cpu AS cuda
+COPY --from=cuda-packages /opt/venv /opt/venv
 ENV NVIDIA_VISIBLE_DEVICES=all \
-    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    ECHOSHOT_ENGINE_MEMORY_BYTES_MAX=8589934592

@@ -28,6 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock: $(if $(wildcard $(PY)),,$(INSTALLED))  ## rewrite the locks after a change of pyproject.toml
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --constraint requirements.lock -o requirements-runtime.lock
+	$(LOCK) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
 	$(LOCK:pyproject.toml=dev/toolchain/go.txt) -o dev/toolchain/go.lock
 
 lint: $(INSTALLED)

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where networks compute. `auto`: CUDA where it is present; `cuda`: fail without it, rather than be slow."""
     gpu_slots: int = 0
-    """Segments at once on a GPU worker. 0: one per CPU core without CUDA, two per GPU with it."""
+    """Segments at once on a GPU worker. 0: one per CPU core, with CUDA at most four per GPU."""
     engine_memory_bytes_max: int = 3 * 1024**3
     """Limit of one engine process; a decoder bomb ends there."""
 

@@ -17,6 +17,8 @@ from workflows import WORKFLOWS
 SHORT_STEPS_AT_ONCE = 50
 """Steps of a few database statements; the connection pool is the real limit."""
 TRANSFERS_AT_ONCE = 4
+ENGINES_PER_GPU = 4
+"""With some 2 GB of the GPU's memory and 4 GB of the machine's each, 16 GB of both are enough (docs/adr/016)."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,14 @@ class Role:
 
 
 def segments_at_once(settings: Settings) -> int:
-    """One single-threaded engine per core; on a GPU two, so that one encodes while the other computes."""
+    """One single-threaded engine per core, as decoding, motion and encoding stay on the processor with a GPU too."""
     if settings.gpu_slots:
         return settings.gpu_slots
-    # A GPU that engines will not use counts for nothing.
+    # A GPU that engines will not use sets no bound.
     if settings.device == "cpu" or importlib.util.find_spec("torch") is None:
         return cpu_cores()
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return 2 * gpus or cpu_cores()
+    return min(cpu_cores(), ENGINES_PER_GPU * gpus) if gpus else cpu_cores()
 
 
 ROLES: dict[str, Role] = {

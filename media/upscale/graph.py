@@ -67,7 +67,7 @@ def run_graph(layers: list[Layer], ops: Ops[T], x: T, tensors: list[dict[str, An
     """The network's answer to `x`. `tensors`: the layers' weights in the runtime's own form."""
     blobs: dict[str, T] = {}
     for layer, own in zip(layers, tensors, strict=True):
-        # Taken out, as each blob has one reader (Split makes the others): kept, those of x4plus would need 30 GB.
+        # Taken out, as each blob has one reader (Split makes the others): kept, those of x4plus would need 35 GB.
         if layer.kind == "Input":
             results = [x]
         elif layer.kind == "Split":
