@@ -146,6 +146,6 @@ def job_input(job: Job, video: Video, deadlines: JobDeadlines) -> JobInput:
         video_id=job.video_id,
         filename=job.filename,
         quote_credits=job.quote_credits,
-        uploaded=video.state in (VideoState.UPLOADED, VideoState.READY),
+        uploaded=video.state is not VideoState.PENDING,
         deadlines=deadlines,
     )

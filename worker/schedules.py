@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,10 +20,29 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError
 
 from contracts.queues import Queue
 from contracts.settings import Settings
 from workflows.maintenance import RetentionWorkflow, SweepWorkflow
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 300.0
+
+
+async def keep_schedules(
+    client: Client, settings: Settings, stop: asyncio.Event, look_s: float = LOOK_S
+) -> None:
+    """Sees to the schedules until `stop`, every `look_s` seconds: should Temporal lose its database, the sweep that
+    starts the jobs anew must come back without anybody's help."""
+    while not stop.is_set():
+        try:
+            await ensure_schedules(client, settings)
+        except RPCError as error:
+            log.warning("schedules not seen to: %s", error)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), look_s)
 
 
 async def ensure_schedules(client: Client, settings: Settings) -> None:

@@ -24,7 +24,7 @@ from contracts.queues import Queue
 from contracts.settings import Settings
 from worker.metrics import runtime_with_metrics
 from worker.roles import Role
-from worker.schedules import ensure_schedules
+from worker.schedules import keep_schedules
 from workflows.client import start_job
 from workflows.sandbox import sandboxed_runner
 
@@ -53,9 +53,9 @@ async def serve(role: Role, settings: Settings) -> None:
         open_rooms(settings, client, start_job=starter, engines=role.engines(settings)) as rooms,
         build_worker(role, rooms),
     ):
-        if role.queue is Queue.CORE:
-            await ensure_schedules(client, settings)
         log.info("serving %s with %d slots", role.queue, role.slots(settings))
+        if role.queue is Queue.CORE:
+            await keep_schedules(client, settings, stop)
         await stop.wait()
         log.info("stopping; running steps are handed back")
 

@@ -9,8 +9,9 @@ import pytest
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
 from contracts.jobs import ACTIVE, NEXT, Attention, EventType, JobStatus
+from contracts.timing import JobDeadlines
 from contracts.video_job import StatusChange
-from db import events, jobs
+from db import events, jobs, videos
 from db.engine import Database
 from db.pages import Page
 from db.tables import Job
@@ -143,3 +144,13 @@ async def test_a_cursor_of_another_list_is_refused(database: Database) -> None:
             async with database.read() as session:
                 await jobs.list_jobs(session, user.id, Page(starting_after=cursor))
         assert refused.value.code is Code.CURSOR_INVALID
+
+
+async def test_a_job_started_anew_after_its_upload_was_refused_waits_for_no_other(database: Database) -> None:
+    job = await a_job(database, await a_user(database, paid=10), status=JobStatus.INGESTED)
+    async with database.transaction() as session:
+        await videos.mark_rejected(session, job.video_id, Code.CORRUPT)
+    async with database.read() as session:
+        video = await videos.get_video(session, job.user_id, job.video_id)
+        assert video is not None
+        assert jobs.job_input(job, video, JobDeadlines()).uploaded
