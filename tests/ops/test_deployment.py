@@ -133,4 +133,4 @@ def test_the_example_environment_names_what_compose_reads_and_holds_no_secret() 
 def test_the_image_holds_every_room_that_runs_in_production() -> None:
     copied = set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     rooms = {init.parent.name for init in ROOT.glob("*/__init__.py")}
-    assert copied == rooms - {"cli", "dev", "tests"}
+    assert copied == rooms - {"bench", "cli", "dev", "tests"}
