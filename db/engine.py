@@ -53,6 +53,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
+            hide_parameters=True,  # messages of failures go to logs and to Temporal; names and addresses must not
             connect_args={
                 **LINK,
                 "application_name": "echoshot",

@@ -39,8 +39,13 @@ class WebhookNotifier:
             async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
                 answer = await client.post(self._url, json=notice.model_dump(mode="json"), headers=headers)
                 answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            # Its own text holds the address, and with it the gateway's secret.
+            raise EchoError(
+                Code.UNAVAILABLE, f"notification gateway: {error.response.status_code}"
+            ) from error
         except httpx.HTTPError as error:
-            raise EchoError(Code.UNAVAILABLE, f"notification gateway: {error}") from error
+            raise EchoError(Code.UNAVAILABLE, f"notification gateway: {type(error).__name__}") from error
 
 
 def notifier(settings: Settings) -> Notifier:

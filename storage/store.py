@@ -122,7 +122,8 @@ class Store:
             try:
                 send(file, sent, {"IfNoneMatch": "*"} if if_absent else {}, progress or _silent)
             except ClientError as error:
-                if error_code(error) != "PreconditionFailed":
+                # Some stores know an upload no more once it is joined: the answer to our first request was lost.
+                if error_code(error) not in ("PreconditionFailed", "NoSuchUpload"):
                     raise
         stored = self._stored(key)
         if stored is None or (stored != sent and not if_absent):

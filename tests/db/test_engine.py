@@ -84,3 +84,10 @@ async def test_who_finds_every_connection_in_use_is_told_to_come_back(
             await run_sql(database, "SELECT 1")
     assert refused.value.code is Code.UNAVAILABLE
     await database.aclose()
+
+
+async def test_a_failed_statement_does_not_tell_its_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failed:
+        await run_sql(database, "SELECT * FROM nowhere WHERE email = :email", email="minji@example.com")
+    assert "[SQL: SELECT * FROM nowhere" in str(failed.value)
+    assert "minji" not in str(failed.value)
