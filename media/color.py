@@ -97,12 +97,13 @@ class ColorModel:
         return Picture(y, u, v)
 
     def quantize(self, picture: Picture) -> Picture:
-        """Float32 code values to the integers that are encoded."""
+        """Float32 code values, which are used up, to the integers that are encoded."""
         kind = np.uint8 if self.depth == 8 else np.uint16
-        # rint is half-to-even: no drift upwards.
-        return Picture(
-            *(np.clip(np.rint(plane), 0, self.code_max).astype(kind) for plane in picture.planes())
-        )
+        for plane in picture.planes():
+            # In place, as a plane of 2160p has 33 MB. rint is half-to-even: no drift upwards.
+            np.rint(plane, out=plane)
+            np.clip(plane, 0, self.code_max, out=plane)
+        return Picture(*(plane.astype(kind) for plane in picture.planes()))
 
     @property
     def _to_yuv(self) -> np.ndarray:

@@ -34,8 +34,9 @@ X265 = {"preset": "superfast", "crf": "18"}
 """Constant quality: docs/adr/012 has the measurements."""
 CPU_AVX2 = 11
 """OpenCV's number, which its Python module does not name."""
-LOOKAHEAD_FRAMES = 10
-"""A quarter of x264's default; at 2160p each frame of lookahead costs some 20 MB."""
+LOOKAHEAD_FRAMES_MAX, LOOKAHEAD_FRAMES_MIN = 20, 3
+LOOKAHEAD_PIXELS = 36_000_000
+"""How far the encoder looks ahead, in pixels of all those frames: at 2160p each costs it 25 MB."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class SegmentWriter:
 
 def _add_stream(container: OutputContainer, encoding: Encoding) -> VideoStream:
     gop = max(1, round(KEY_FRAME_S * encoding.fps))
-    stream = container.add_stream(encoding.codec, rate=encoding.fps, options=_options(encoding.codec, gop))
+    stream = container.add_stream(encoding.codec, rate=encoding.fps, options=_options(encoding, gop))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = encoding.width, encoding.height
@@ -128,18 +129,18 @@ def _add_stream(container: OutputContainer, encoding: Encoding) -> VideoStream:
     return stream
 
 
-def _options(codec: str, gop: int) -> dict[str, str]:
-    if codec == "libx264":
+def _options(encoding: Encoding, gop: int) -> dict[str, str]:
+    fits = LOOKAHEAD_PIXELS // (encoding.width * encoding.height)
+    lookahead = max(LOOKAHEAD_FRAMES_MIN, min(fits, LOOKAHEAD_FRAMES_MAX))
+    if encoding.codec == "libx264":
         # `stitchable`: x264 keeps headers free of choices that depend on the content.
-        params = f"stitchable=1:open-gop=0:keyint={gop}:rc-lookahead={LOOKAHEAD_FRAMES}"
+        params = f"stitchable=1:open-gop=0:keyint={gop}:rc-lookahead={lookahead}"
         # x264's AVX-512 code gives one in five runs another bitstream (its mbtree reads memory that nobody set);
         # with AVX2 the same pictures always become the same bytes, as fast.
         if cv2.checkHardwareSupport(CPU_AVX2):
             params += ":asm=AVX2"
         return X264 | {"x264-params": params}
-    params = (
-        f"open-gop=0:keyint={gop}:repeat-headers=0:rc-lookahead={LOOKAHEAD_FRAMES}:pools=none:frame-threads=1"
-    )
+    params = f"open-gop=0:keyint={gop}:repeat-headers=0:rc-lookahead={lookahead}:pools=none:frame-threads=1"
     return X265 | {"x265-params": f"{params}:log-level=error"}
 
 

@@ -9,7 +9,6 @@ gives the same pictures.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import cast
 
@@ -146,24 +145,12 @@ def _lean(plane: Plane, other: Plane, share: np.ndarray, depth: int) -> Plane:
 
 def _warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Samples the image at each pixel's place plus flow, which may be given at a smaller size."""
-    size = (image.shape[1], image.shape[0])
-    if flow.shape[1::-1] != size:
-        flow = cv2.resize(
-            flow * np.array([size[0] / flow.shape[1], size[1] / flow.shape[0]], np.float32), size
-        )
-        places = cv2.add(flow, _grid(size), dst=flow)
-    else:
-        places = cv2.add(flow, _grid(size))
+    height, width = image.shape[:2]
+    factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    places = cv2.resize(flow * factors, (width, height))
+    places[..., 0] += np.arange(width, dtype=np.float32)
+    places[..., 1] += np.arange(height, dtype=np.float32)[:, None]
     return cv2.remap(image, places, NO_ARRAY, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-@functools.lru_cache(maxsize=4)  # flow, luma and chroma
-def _grid(size: tuple[int, int]) -> np.ndarray:
-    width, height = size
-    grid = np.empty((height, width, 2), np.float32)
-    grid[..., 0] = np.arange(width, dtype=np.float32)
-    grid[..., 1] = np.arange(height, dtype=np.float32)[:, None]
-    return grid
 
 
 def _ramp(values: np.ndarray, start: float, length: float) -> np.ndarray:

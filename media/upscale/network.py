@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -40,14 +39,6 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class _Before:
-    """The picture made last, kept for tiles that do not change."""
-
-    rgb: np.ndarray
-    made: Picture
-
-
 class NetworkEnlarger:
     """`strength` blends from plain Lanczos (0) to the network's picture (1)."""
 
@@ -57,7 +48,8 @@ class NetworkEnlarger:
         self._color = color
         self._scale = scale
         self._strength = strength
-        self._before: _Before | None = None
+        self._latest: tuple[np.ndarray, Picture] | None = None
+        """The source's RGB and the network's picture made last, whose tiles are made anew where they change."""
 
     def enlarge(self, picture: Picture, beat: Beat) -> Picture:
         made = self._make(picture, beat)
@@ -66,39 +58,37 @@ class NetworkEnlarger:
         return self._color.quantize(Picture(*(self._blend(base, detail) for base, detail in pairs)))
 
     def _blend(self, plain: Plane, made: Plane) -> Plane:
-        drift = low_frequencies(plain - made)
-        drift += made
-        return cv2.addWeighted(plain, 1 - self._strength, drift, self._strength, 0)
+        kept = low_frequencies(plain - made)
+        kept += made
+        return cv2.addWeighted(plain, 1 - self._strength, kept, self._strength, 0, dst=kept)
 
     def _make(self, picture: Picture, beat: Beat) -> Picture:
-        """The network's picture in float32 code values."""
+        """The network's picture in float32 code values; valid until the next call."""
         width, height = picture.size
-        margin, scale = self._network.files.margin_px, self._scale
+        margin = self._network.files.margin_px
         rgb = self._color.to_rgb(picture)
         rgb = cv2.copyMakeBorder(rgb, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
-        luma = np.empty((scale * height, scale * width), np.float32)
-        # 4:2:0 of twice the size: a chroma plane is as large as the source's luma.
-        made = Picture(luma, np.empty((height, width), np.float32), np.empty((height, width), np.float32))
+        before, made = self._latest or (None, self._blank(width, height))
+        if before is not None and before.shape != rgb.shape:
+            before, made = None, self._blank(width, height)
+        # An error on the way leaves a half-made picture, which must not be taken for an earlier one.
+        self._latest = None
         spans = (_spans(side, self._network.files.tile_px) for side in (height, width))
         for rows, columns in itertools.product(*spans):
-            source = rgb[rows.start : rows.stop + 2 * margin, columns.start : columns.stop + 2 * margin]
-            if not self._reuse(source, made, rows, columns):
-                self._make_tile(source, made, rows, columns)
+            area = (
+                slice(rows.start, rows.stop + 2 * margin),
+                slice(columns.start, columns.stop + 2 * margin),
+            )
+            if before is None or not np.array_equal(before[area], rgb[area]):
+                self._make_tile(rgb[area], made, rows, columns)
             beat()
-        self._before = _Before(rgb, made)
+        self._latest = rgb, made
         return made
 
-    def _reuse(self, source: np.ndarray, made: Picture, rows: slice, columns: slice) -> bool:
-        if self._before is None or self._before.made.y.shape != made.y.shape:
-            return False
-        margin = 2 * self._network.files.margin_px
-        before = self._before.rgb[rows.start : rows.stop + margin, columns.start : columns.stop + margin]
-        if not np.array_equal(before, source):
-            return False
-        for plane, old in zip(made.planes(), self._before.made.planes(), strict=True):
-            area = _scaled(rows, columns, plane.shape[0] // made.u.shape[0])
-            plane[area] = old[area]
-        return True
+    def _blank(self, width: int, height: int) -> Picture:
+        luma = np.empty((self._scale * height, self._scale * width), np.float32)
+        # 4:2:0 of twice the size: a chroma plane is as large as the source's luma.
+        return Picture(luma, np.empty((height, width), np.float32), np.empty((height, width), np.float32))
 
     def _make_tile(self, source: np.ndarray, made: Picture, rows: slice, columns: slice) -> None:
         margin, scale = self._network.files.margin_px, self._scale
