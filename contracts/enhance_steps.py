@@ -16,7 +16,8 @@ class PlanRequest(Contract):
 
 
 class SegmentRequest(Contract):
-    """Everything one worker needs for one segment; `plan` carries no segments, they would repeat N times."""
+    """Everything one worker needs for one segment; `plan` carries no segments and `info` no sound, which would repeat N
+    times."""
 
     job_id: JobId
     source: Artifact

@@ -30,7 +30,7 @@ from media.audio import PacketClock, can_copy, placed, transcode
 from media.editlist import skip_priming
 from media.joining import picture_packets, timescale
 from media.manifest import publish
-from media.opening import open_media, video_stream
+from media.opening import language, open_media, video_stream
 from media.orientation import Orientation, to_matrix
 from media.progress import Progress, silent
 
@@ -183,8 +183,8 @@ def _add_sound(
 
 
 def _copy_tags(source: Stream, target: Stream) -> None:
-    if source.language:
-        target.metadata["language"] = source.language
+    if known := language(source):
+        target.metadata["language"] = known
     target.disposition = source.disposition
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from contracts.errors import Code, EchoError
@@ -86,3 +87,10 @@ def codec_name(stream: VideoStream | AudioStream) -> str:
     """FFmpeg's name of the coding, whichever decoder reads it (`av1`, not `libdav1d`); empty when unknown."""
     context = stream.codec_context
     return context.codec.canonical_name if context is not None else ""
+
+
+def language(stream: Stream) -> str:
+    """In the three letters of ISO 639-2, which is all that an MP4 can say; a Matroska may hold any text, of any length.
+    Empty when unknown."""
+    tag = stream.language or ""
+    return tag if tag != "und" and re.fullmatch("[a-z]{3}", tag) else ""

@@ -25,7 +25,7 @@ from media import tags
 from media.audio import skip_and_padding
 from media.containers import Headers
 from media.manifest import sha256_file
-from media.opening import VIDEO_CODECS, audio_streams, codec_name, open_media, video_stream
+from media.opening import VIDEO_CODECS, audio_streams, codec_name, language, open_media, video_stream
 from media.progress import Progress, silent
 from media.sampling import Sample, decode_samples
 from media.sniff import sniff
@@ -246,7 +246,6 @@ def _sample_aspect(stream: VideoStream) -> Fraction:
 def _audio_info(track: AudioStream, times: SoundTimes) -> AudioInfo:
     assert times.start_s is not None
     assert times.end_s is not None
-    language = track.language or ""
     return AudioInfo(
         stream_index=track.index,
         codec=codec_name(track),
@@ -254,7 +253,7 @@ def _audio_info(track: AudioStream, times: SoundTimes) -> AudioInfo:
         channels=track.channels,
         start_s=times.start_s,
         duration_s=max(Fraction(0), times.end_s - times.start_s),
-        language="" if language == "und" else language,
+        language=language(track),
     )
 
 

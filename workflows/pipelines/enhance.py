@@ -14,15 +14,16 @@ async def enhance(job: JobInput, ingested: Ingested) -> PipelineResult:
     source, info = ingested.source, ingested.info
 
     plan = await steps.plan_enhance(PlanRequest(job_id=job.job_id, source=source, info=info, params=params))
-    # The list of segments would otherwise ride in each of them: N² bytes of history.
+    # The lists of segments and of tracks would otherwise ride in each segment: N² bytes of history.
     shared = plan.model_copy(update={"segments": ()})
+    picture = info.model_copy(update={"audio": ()})
 
     finished = await all_of(
         steps.enhance_segment(
             SegmentRequest(
                 job_id=job.job_id,
                 source=source,
-                info=info,
+                info=picture,
                 params=params,
                 plan=shared,
                 segment=segment,
