@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
@@ -99,7 +99,11 @@ async def _sse(services: Services, job_id: JobId, last_seq: int | None) -> Async
 
 
 @router.websocket("/jobs/{job_id:id}/ws")
-async def job_socket(websocket: WebSocket, job_id: str, last_event_id: int | None = None) -> None:
+async def job_socket(
+    websocket: WebSocket,
+    job_id: JobIdPath,
+    last_event_id: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+) -> None:
     """The same events as JSON text frames `{"event": name, "data": JobEvent}`.
 
     The token rides in `Authorization`, or in the subprotocols `bearer, <token>`. Never in the URL: URLs are logged.

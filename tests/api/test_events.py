@@ -226,6 +226,23 @@ async def test_a_websocket_is_refused_with_a_problem(alice: Person, bob: Person,
         assert json.loads(refused.value.response.body or b"")["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("job_id", "query"),
+    [
+        ("job_%00", ""),
+        (f"job_{'0' * 32}", "?last_event_id=-1"),
+        (f"job_{'0' * 32}", f"?last_event_id={2**63}"),
+    ],
+)
+async def test_a_websocket_of_no_possible_address_is_refused(
+    alice: Person, api: Api, job_id: str, query: str
+) -> None:
+    headers = {"Authorization": alice.headers["Authorization"]}
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(socket_url(api, {"id": job_id}) + query, additional_headers=headers, proxy=None)
+    assert refused.value.response.status_code == 403
+
+
 async def test_a_client_that_leaves_is_forgotten_with_the_next_event(
     alice: Person, api: Api, database: Database
 ) -> None:
