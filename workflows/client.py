@@ -14,6 +14,7 @@ from contracts.queues import Queue
 from contracts.settings import Settings
 from contracts.video_job import JobInput, JobOutcome
 from workflows import search
+from workflows.summary import summary
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
@@ -40,7 +41,7 @@ async def start_job(client: Client, settings: Settings, job: JobInput) -> bool:
             task_queue=settings.queue_prefix + Queue.CORE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             search_attributes=search.at_start(job),
-            static_summary=f"{kind.title_ko} · {kind.title_en} · {job.user_id} · {job.filename}",
+            static_summary=summary(f"{kind.title_ko} · {kind.title_en} · {job.user_id} · {job.filename}"),
             static_details=f"job `{job.job_id}`, quote {job.quote_credits} credits",
             # Workers take turns between users, so that one heavy user cannot starve the rest.
             priority=Priority(fairness_key=job.user_id),

@@ -31,6 +31,7 @@ from contracts.video_job import (
     Settled,
     StatusChange,
 )
+from workflows.summary import summary
 
 I = TypeVar("I")  # noqa: E741 - input
 O = TypeVar("O")  # noqa: E741 - output
@@ -77,7 +78,7 @@ class Step(Generic[I, O]):
             schedule_to_close_timeout=self.total_max,
             heartbeat_timeout=self.heartbeat,
             retry_policy=self.retry,
-            summary=self.summary(arg) if self.summary is not None else None,
+            summary=summary(self.summary(arg)) if self.summary is not None else None,
         )
 
 

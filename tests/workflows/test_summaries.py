@@ -6,9 +6,15 @@ import pytest
 
 from tests.workflows.house import House
 
+SUMMARY_BYTES_MAX = 400
+"""Temporal's `limit.userMetadataSummarySize`; a server may enforce it."""
+
 
 @pytest.mark.parametrize("filename", ["콘" * 251 + ".mp4", '"' * 251 + ".mp4", "a" * 251 + ".mp4"])
 async def test_a_job_whose_file_has_the_longest_name_runs(house: House, filename: str) -> None:
     job = (await house.open_job()).model_copy(update={"filename": filename})
-    await (await house.start(job)).result()
+    handle = await house.start(job)
+    await handle.result()
     await house.assert_captured(job)
+    summaries = [event.user_metadata.summary async for event in handle.fetch_history_events()]
+    assert max(summary.ByteSize() for summary in summaries) in range(300, SUMMARY_BYTES_MAX + 1)
