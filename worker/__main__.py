@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("role", choices=sorted(ROLES))
     role = ROLES[parser.parse_args().role]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, and the gateway's holds a secret
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # it logs addresses, and the gateway's holds a secret
     asyncio.run(serve(role, settings()))
 
 
