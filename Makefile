@@ -4,6 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
+# By way of the environment, and unexpanded: file names hold spaces, quotes and dollar signs.
+override VIDEO := $(value VIDEO)
+export VIDEO
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate
 
@@ -45,10 +48,10 @@ test: setup  ## the whole suite, against real servers
 	$(PY) -m pytest
 
 fast: setup
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow and not servers"
 
 demo: setup  ## one real clip through the whole platform: make demo VIDEO=my.mov
-	@$(PY) -m dev demo $(if $(VIDEO),--video "$(VIDEO)")
+	@$(PY) -m dev demo $(if $(VIDEO),--video "$$VIDEO")
 
 up: setup  ## keep the platform running until Ctrl-C
 	@$(PY) -m dev up

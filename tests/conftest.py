@@ -32,6 +32,16 @@ for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMP
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
+SERVER_FIXTURES = {"postgres", "temporal", "object_store", "issuer", "platform", "fragile"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make fast` runs what needs no server: in a minute, so that it is run before every commit."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SERVER_FIXTURES & set(item.fixturenames):
+            item.add_marker("servers")
+
+
 @pytest.fixture(scope="session")
 def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """State and logs of this session's servers."""

@@ -17,6 +17,8 @@ from db.engine import Database
 from dev.servers.postgres import Postgres
 from tests.books import a_job, a_user, run_sql
 
+pytestmark = pytest.mark.servers
+
 
 async def test_a_read_session_can_write_nothing(database: Database) -> None:
     with pytest.raises(DBAPIError, match="read-only"):

@@ -14,6 +14,8 @@ from joserfc.jwk import KeySet
 from dev.issuer import AUDIENCE, Signer
 from dev.servers.issuer import Issuer
 
+pytestmark = pytest.mark.servers
+
 
 async def published_keys(issuer: Issuer) -> KeySet:
     async with httpx.AsyncClient(trust_env=False) as client:

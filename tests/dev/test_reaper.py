@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
+
+pytestmark = pytest.mark.servers
 
 
 async def test_servers_of_a_killed_parent_end(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from dev.toolchain import find
 from tests.dev.greeting import Greeting
 from workflows import search
 
+pytestmark = pytest.mark.servers
+
 
 async def test_postgres_keeps_committed_rows_through_kill_and_restart(tmp_path: Path) -> None:
     server = Postgres(tmp_path, tmp_path / "logs")

@@ -18,6 +18,7 @@ from media.probe import probe
 PLAIN = EnhanceParams(upscaler="lanczos")
 
 
+@pytest.mark.slow
 def test_a_clip_with_sound_comes_out_twice_as_large_at_60_fps_and_verified(
     clip, tmp_path: Path, capsys
 ) -> None:
