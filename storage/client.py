@@ -42,7 +42,8 @@ def s3_client(settings: Settings, endpoint: str) -> S3Client:
             s3={"addressing_style": "path" if endpoint else "auto"},
             retries={"mode": "standard", "max_attempts": 3},
             connect_timeout=5,
-            read_timeout=60,
+            # Less than a transfer step may be silent: a stalled store is then an error, not a zombie attempt.
+            read_timeout=30,
             max_pool_connections=32,
         ),
     )

@@ -8,6 +8,7 @@ import logging
 
 from contracts.settings import settings
 from worker.roles import ROLES
+from worker.secrecy import hide_from_children
 from worker.serve import serve
 
 
@@ -16,9 +17,9 @@ def main() -> None:
     parser.add_argument("role", choices=sorted(ROLES))
     role = ROLES[parser.parse_args().role]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(
-        logging.WARNING
-    )  # it logs addresses, and the gateway's holds a secret
+    # It logs addresses, and the gateway's holds a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    hide_from_children()
     asyncio.run(serve(role, settings()))
 
 
