@@ -117,8 +117,10 @@ class Api:
             host, status = self.login.api_url, answer.status_code
             return Stop(Exit.UNREACHABLE, self.messages("strange_answer", host=host, status=status))
         fields = [f"{item['field']}: {item['message']}" for item in problem.get("errors", [])]
-        numbers = [f"{name} {problem[name]}" for name in ("required", "available") if name in problem]
-        more = "; ".join(fields or numbers)
+        if "required" in problem and "available" in problem:
+            numbers = {name: problem[name] for name in ("required", "available")}
+            fields.append(self.messages("credits_short", **numbers))
+        more = "; ".join(fields)
         return Refused(answer.status_code, code, f"{title} ({more})" if more else title)
 
 

@@ -10,6 +10,7 @@ from cli.exits import Exit, Stop, exit_of_job
 from cli.follow import Progress, follow
 from contracts.errors import sentence
 from contracts.jobs import Attention, JobStatus
+from contracts.ledger import CreditEffect
 
 
 def wait_for(context: Context, job_id: str) -> Progress:
@@ -43,8 +44,10 @@ def require_success(context: Context, progress: Progress) -> None:
         code = progress.failure_code or ""
         reason = sentence(code, context.messages.locale) if code else ""
         status = context.messages.name(progress.status)
-        text = context.messages("ended", job=progress.job_id, status=status, reason=reason)
-        raise Stop(exit_of_job(code), text.strip(), code)
+        text = context.messages("ended", job=progress.job_id, status=status, reason=reason).strip()
+        if progress.credit_effect is CreditEffect.RELEASED:
+            text += " " + context.messages("credits_back")
+        raise Stop(exit_of_job(code), text, code)
 
 
 def fetch(context: Context, job_id: str, path: Path) -> None:

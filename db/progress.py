@@ -82,11 +82,13 @@ async def fail_running(session: AsyncSession, job_id: JobId) -> None:
 def eta_s(stages: Sequence[Stage], started_at: datetime | None, now: datetime) -> int | None:
     """Seconds left, if the rest goes as fast as the work since `started_at`. None while that says too little.
 
-    Stages finished before the job ran (ingest) are left out; the others weigh the same, since they run together.
+    Stages finished before the job ran (ingest) are left out, and so are those that wait: the stages that run together
+    weigh the same, but what follows them (mux) takes a few hundredths of their time.
     """
     if started_at is None or (elapsed_s := (now - started_at).total_seconds()) < ETA_AFTER_S:
         return None
-    percents = [s.percent for s in stages if s.finished_at is None or s.finished_at > started_at]
+    begun = [s for s in stages if s.state is not StageState.WAITING]
+    percents = [s.percent for s in begun if s.finished_at is None or s.finished_at > started_at]
     done = sum(percents)
     if done == 0:
         return None

@@ -32,11 +32,21 @@ class Card:
     """Why the job waits for support, or why it ended."""
 
     def markdown(self) -> str:
-        parts = [f"### {STATUS_KO[self.status]} · {self.status}", self._money()]
+        parts = [f"### {self._heading()}", self._money()]
         if self.fault is not None:
             parts.append(self._fault(self.fault))
         parts.append(self._buttons())
         return "\n\n".join(parts)
+
+    def _heading(self) -> str:
+        heading = f"{STATUS_KO[self.status]} · {self.status}"
+        if self.status.settled:
+            return heading
+        if self.credits_short:
+            return f"⚠ 고객의 크레딧을 기다립니다 · Waits for the customer's credits ({heading})"
+        if self.fault is not None:
+            return f"⚠ 지원을 기다립니다 · Waits for support ({heading})"
+        return heading
 
     def _money(self) -> str:
         if self.status.settled:

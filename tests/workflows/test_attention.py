@@ -54,6 +54,7 @@ async def test_support_sees_the_job_in_the_list_and_reads_what_to_press(house: H
 
     card = await card_of(handle)
     for line in (
+        "### ⚠ 지원을 기다립니다 · Waits for support",
         sentence(Code.ENGINE_CRASHED, "ko"),
         sentence(Code.ENGINE_CRASHED, "en"),
         "injected engine_crashed",
