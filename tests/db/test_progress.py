@@ -136,8 +136,8 @@ async def test_events_that_roll_back_give_their_numbers_back(database: Database)
     assert after.seq == before.seq + 1
 
 
-def stage(percent: int, finished_at: datetime | None = None) -> Stage:
-    return Stage(name="s", state=StageState.RUNNING, percent=percent, finished_at=finished_at)
+def stage(percent: int, finished_at: datetime | None = None, state: StageState = StageState.RUNNING) -> Stage:
+    return Stage(name="s", state=state, percent=percent, finished_at=finished_at)
 
 
 def test_the_time_left_follows_the_speed_so_far() -> None:
@@ -145,6 +145,9 @@ def test_the_time_left_follows_the_speed_so_far() -> None:
     ingest = stage(100, finished_at=NOON - timedelta(seconds=1))
     assert progress.eta_s([ingest, stage(50), stage(50), stage(0)], NOON, ten_seconds_in) == 20
     assert progress.eta_s([stage(0)], NOON, ten_seconds_in) is None
+    mux = stage(0, state=StageState.WAITING)
+    assert progress.eta_s([ingest, stage(80), stage(80), mux], NOON, NOON + timedelta(seconds=80)) == 20
+    assert progress.eta_s([ingest, stage(100), stage(100), mux], NOON, NOON + timedelta(seconds=80)) == 0
     assert progress.eta_s([stage(50)], NOON, NOON + timedelta(seconds=1)) is None
     assert progress.eta_s([stage(50)], None, NOON) is None
 
