@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from api import problems
 from api.admin import routes as admin
@@ -36,7 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.services = services
             yield
 
-    app = FastAPI(
+    # Offline: a platform on a machine without internet shows its documentation too.
+    app = FastAPIOffline(
         title="EchoShotX",
         version=VERSION,
         description=DESCRIPTION,

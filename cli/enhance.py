@@ -38,13 +38,17 @@ def enhance(context: Context, options: Namespace) -> Exit:
         screen.note(messages("duplicate"))
     if job["status"] == JobStatus.CREATED and job.get("upload"):
         _upload(context, job, video, resumed=pending.resumed)
-    pending.forget()
     if not options.wait:
+        pending.forget()
         screen.say(messages("started", job=job["id"]))
         return Exit.OK
+    # Kept until the result is here: whoever repeats an interrupted command does not mean a second job.
     progress = wait_for(context, job["id"])
+    if progress.status is not JobStatus.SUCCEEDED:
+        pending.forget()
     require_success(context, progress)
     fetch(context, job["id"], output)
+    pending.forget()
     screen.say(messages("succeeded", credits=progress.credits))
     show_balance(context)
     return Exit.OK
@@ -84,7 +88,8 @@ def _take_on(api: Api, user_id: str, body: dict[str, Any]) -> tuple[dict[str, An
     if not pending.resumed:
         return job, pending
     now = api.get(f"/v1/jobs/{job['id']}")
-    if JobStatus(now["status"]).settled:
+    status = JobStatus(now["status"])
+    if status.settled and status is not JobStatus.SUCCEEDED:
         pending.forget()
         return _take_on(api, user_id, body)
     return {**job, **now}, pending

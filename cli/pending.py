@@ -1,7 +1,7 @@
-"""Unfinished uploads: what it takes to send the very same request for a job again, after a crash or Ctrl-C.
+"""Unfinished runs: what it takes to send the very same request for a job again, after a crash or Ctrl-C.
 
-The Idempotency-Key is written down before the request is sent. Whatever dies in between, the next try with the
-same file and wishes gets the same job, so nothing is held twice and the upload goes on.
+The Idempotency-Key is written down before the request is sent. Whatever dies before the result is on disk, the next
+try with the same file and wishes gets the same job: nothing is held twice, and upload, wait or download go on.
 """
 
 from __future__ import annotations

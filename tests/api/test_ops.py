@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import httpx
 import pytest
@@ -101,3 +102,12 @@ async def test_prices_and_limits_need_no_token(anonymous: httpx.AsyncClient) -> 
     assert pricing["kinds"][0]["credits_per_started_minute"] == 10
     assert {"credits": 100, "krw": 10_000} in pricing["packages"]
     assert pricing["upload_bytes_max"] == 5 * 1024**3
+
+
+async def test_the_documentation_needs_no_other_host(anonymous: httpx.AsyncClient) -> None:
+    page = await anonymous.get("/docs")
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(needed) >= 3
+    for address in needed:
+        assert address.startswith("/"), address
+        assert (await anonymous.get(address)).status_code == 200

@@ -121,6 +121,29 @@ async def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(
     assert (await echoshot("watch", job_id)).exit == Exit.OK
 
 
+async def test_repeating_an_interrupted_command_pays_for_no_second_job(
+    echoshot: Echoshot, start: Start, fan: str, clip: Path, database: Database, store: Store, home: Path
+):
+    running = await start("enhance", clip, "--json")
+    await first_progress(running)
+    running.interrupt()
+    interrupted = await running.ended()
+    assert interrupted.exit == Exit.INTERRUPTED
+    job_id = interrupted.err.partition("echoshot watch ")[2].split()[0]
+    await run(database, job_id)
+    await succeed_running(database, store, job_id)
+
+    repeated = await echoshot("enhance", clip, "-o", home / "out.mp4", "--json")
+    assert repeated.exit == Exit.OK, repeated
+    assert repeated.document("job")["id"] == job_id
+    assert (home / "out.mp4").read_bytes() == RESULT
+    assert len((await echoshot("jobs", "--json")).document("jobs")["data"]) == 1
+
+    # Now that the result is there, the same command means a new job.
+    another = await echoshot("enhance", clip, "--no-wait", "--json")
+    assert another.document("job")["id"] != job_id
+
+
 async def test_a_wait_survives_the_death_of_the_api(
     start: Start,
     job_id: str,
