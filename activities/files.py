@@ -19,13 +19,13 @@ from storage.cache import SourceCache
 BytesProgress = Callable[[int, int], None]
 
 
-def _scratch_root(settings: Settings) -> Path:
+def scratch_root(settings: Settings) -> Path:
     return settings.work_dir / "scratch"
 
 
 @contextmanager
 def scratch_folder(settings: Settings) -> Iterator[Path]:
-    root = _scratch_root(settings)
+    root = scratch_root(settings)
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
     try:
@@ -40,7 +40,7 @@ def remove_abandoned_scratch(settings: Settings) -> int:
     In a container the dead worker had the very id that this one has now.
     """
     removed = 0
-    for folder in _scratch_root(settings).glob("*-*"):
+    for folder in scratch_root(settings).glob("*-*"):
         owner = folder.name.partition("-")[0]
         if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.files import scratch_root
 from contracts.ledger import TransferOrigin
 from contracts.settings import Settings
 from contracts.video_job import JobInput
@@ -47,7 +48,7 @@ async def open_rooms(
         database=Database.from_settings(settings),
         store=store,
         cache=SourceCache(store, settings.work_dir, settings.work_dir_bytes_max),
-        engines=SandboxPool(engines, lambda: Sandbox(memory_bytes_max=settings.engine_memory_bytes_max)),
+        engines=SandboxPool(engines, lambda: _sandbox(settings)),
         notifier=notifier(settings),
         temporal=temporal,
         start_job=start_job,
@@ -58,6 +59,12 @@ async def open_rooms(
         await rooms.engines.aclose()
         await rooms.database.aclose()
         store.close()
+
+
+def _sandbox(settings: Settings) -> Sandbox:
+    return Sandbox(
+        memory_bytes_max=settings.engine_memory_bytes_max, scratch_root=scratch_root(settings).absolute()
+    )
 
 
 def origin(job_id: str, *, actor: str = "", reason: str = "") -> TransferOrigin:

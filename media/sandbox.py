@@ -50,15 +50,18 @@ class Sandbox:
         extra_env: Mapping[str, str] | None = None,
         tasks: Mapping[str, Task] = TASKS,
         tasks_module: str = "media.tasks",
+        scratch_root: Path | None = None,
     ) -> None:
         """`memory_bytes_max` bounds the child's private writable memory. `extra_env` is passed besides ENV_ALLOWED.
 
-        `tasks` is the table that the child finds as `TASKS` in `tasks_module`.
+        The child's own folder is made in `scratch_root` (default: the system's) and named after this process, so
+        that whoever finds it there later knows whether its owner lives. `tasks` is the table that the child finds as `TASKS` in `tasks_module`.
         """
         self._memory_bytes_max = memory_bytes_max
         self._extra_env = dict(extra_env or {})
         self._tasks = tasks
         self._tasks_module = tasks_module
+        self._scratch_root = scratch_root
         self._child: _Child | None = None
         self._busy = asyncio.Lock()
 
@@ -118,7 +121,9 @@ class Sandbox:
             on_progress(*message["progress"])
 
     async def _spawn(self) -> _Child:
-        scratch = Path(tempfile.mkdtemp(prefix="echoshot-engine-"))
+        if self._scratch_root is not None:
+            self._scratch_root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-echoshot-engine-", dir=self._scratch_root))
         replies_read, replies_write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(

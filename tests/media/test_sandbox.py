@@ -199,3 +199,11 @@ async def test_every_real_task_names_contracts_that_travel_as_json():
     for task in REAL_TASKS.values():
         task.argument.model_json_schema()
         task.result.model_json_schema()
+
+
+async def test_a_childs_folder_tells_whose_it_is_and_goes_with_the_child(tmp_path: Path):
+    async with faulty_sandbox(scratch_root=tmp_path / "scratch") as sandbox:
+        await run(sandbox, "pid")
+        (folder,) = (tmp_path / "scratch").iterdir()
+        assert folder.name.startswith(f"{os.getpid()}-")
+    assert not folder.exists()
