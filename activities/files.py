@@ -23,6 +23,11 @@ def scratch_root(settings: Settings) -> Path:
     return settings.work_dir / "scratch"
 
 
+def engines_root(settings: Settings) -> Path:
+    """Where engine processes have their own folders, named after the worker like scratch."""
+    return settings.work_dir / "engines"
+
+
 @contextmanager
 def scratch_folder(settings: Settings) -> Iterator[Path]:
     root = scratch_root(settings)
@@ -40,7 +45,7 @@ def remove_abandoned_scratch(settings: Settings) -> int:
     In a container the dead worker had the very id that this one has now.
     """
     removed = 0
-    for folder in scratch_root(settings).glob("*-*"):
+    for folder in (*scratch_root(settings).glob("*-*"), *engines_root(settings).glob("*-*")):
         owner = folder.name.partition("-")[0]
         if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)

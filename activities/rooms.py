@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.files import scratch_root
+from activities.files import engines_root
 from contracts.ledger import TransferOrigin
 from contracts.settings import Settings
 from contracts.video_job import JobInput
@@ -63,7 +63,7 @@ async def open_rooms(
 
 def _sandbox(settings: Settings) -> Sandbox:
     return Sandbox(
-        memory_bytes_max=settings.engine_memory_bytes_max, scratch_root=scratch_root(settings).absolute()
+        memory_bytes_max=settings.engine_memory_bytes_max, scratch_root=engines_root(settings).absolute()
     )
 
 

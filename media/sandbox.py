@@ -55,7 +55,9 @@ class Sandbox:
         """`memory_bytes_max` bounds the child's private writable memory. `extra_env` is passed besides ENV_ALLOWED.
 
         The child's own folder is made in `scratch_root` (default: the system's) and named after this process, so
-        that whoever finds it there later knows whether its owner lives. `tasks` is the table that the child finds as `TASKS` in `tasks_module`.
+        that whoever finds it there later knows whether its owner lives.
+
+        `tasks` is the table that the child finds as `TASKS` in `tasks_module`.
         """
         self._memory_bytes_max = memory_bytes_max
         self._extra_env = dict(extra_env or {})
