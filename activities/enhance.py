@@ -93,7 +93,7 @@ class EnhancePlanning:
             assert isinstance(verified, Verified)
             refuse_unverified(verified)
             stored = await self._publish(request, verified, out, folder)
-        await reporter.finish("mux")
+        await reporter.finish("mux", saga_step="pipeline")
         return stored
 
     async def _fetch_segments(self, request: MuxRequest, folder: Path, reporter: Reporter) -> list[Path]:

@@ -66,7 +66,7 @@ class IngestActivities:
                 info, source = await self._fetch_and_probe(video, folder / "source", reporter)
             async with self._rooms.database.transaction() as session:
                 await videos.mark_ready(session, video.id, info, source)
-        await reporter.finish(STAGE)
+        await reporter.finish(STAGE, saga_step="ingest")
         return Ingested(info=info, source=source, credits=measured_quote(kind, info, rate=rate).credits)
 
     async def _fetch_and_probe(

@@ -16,11 +16,12 @@ from temporalio import activity
 
 from activities.faults import as_echo_error
 from activities.metrics import UNITS_DONE
+from activities.rooms import origin
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
 from contracts.jobs import JobStatus
 from contracts.video_job import StatusChange
-from db import jobs, progress
+from db import jobs, progress, saga_log
 from db.engine import Database
 
 T = TypeVar("T")
@@ -71,11 +72,14 @@ class Reporter:
             working.cancel()
             await asyncio.gather(working, telling, return_exceptions=True)
 
-    async def finish(self, *stages: str) -> None:
-        """These stages are complete, whatever rounding left of them."""
+    async def finish(self, *stages: str, saga_step: str | None = None) -> None:
+        """These stages are complete, whatever rounding left of them; `saga_step` is the step that ends with them."""
         async with self._database.transaction() as session:
             for stage in stages:
                 await progress.finish_stage(session, self._job_id, stage)
+            job = await jobs.lock_job(session, self._job_id)
+            if saga_step is not None and not job.status.settled:
+                await saga_log.append(session, job.id, saga_step, "done", origin(job.id), key=saga_step)
 
     async def _begin(self) -> None:
         async with self._database.transaction() as session:

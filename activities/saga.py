@@ -15,7 +15,7 @@ from contracts.video_job import (
     Settled,
     StatusChange,
 )
-from db import jobs, settlement
+from db import jobs, saga_log, settlement
 
 
 class SagaActivities:
@@ -51,5 +51,18 @@ class SagaActivities:
 
     @activity.defn(name="record_status")
     async def record_status(self, request: StatusChange) -> bool:
+        """The job begins or ends to wait for a person; the saga log tells why, and since when."""
         async with self._database.transaction() as session:
-            return await jobs.set_status(session, request)
+            if not await jobs.set_status(session, request):
+                return False
+            job = await jobs.lock_job(session, request.job_id)
+            await saga_log.append(
+                session,
+                job.id,
+                "attention",
+                "waiting" if request.attention else "done",
+                origin(job.id, reason=request.failure_code or ""),
+                key=f"attention/{job.version}",
+                detail=f"{request.failure_code}: {request.detail}" if request.attention else "goes on",
+            )
+            return True

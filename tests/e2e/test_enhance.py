@@ -106,6 +106,7 @@ async def test_each_change_of_state_says_what_it_did_to_the_credits(
         steps = [(step["step"], step["credit_effect"], step["credits"]) for step in await fan.saga(job["id"])]
         history = (await fan.http.get("/v1/credits/history")).json()["data"]
     assert ("hold", "held", 10) in steps
+    assert [step for step, _, _ in steps] == ["hold", "hold", "ingest", "pipeline", "capture"]
     assert ("capture", "captured", 10) in steps
     assert not any(effect == "released" for _, effect, _ in steps)
     assert {row["kind"] for row in history} == {"grant", "hold", "capture"}

@@ -42,6 +42,8 @@ async def test_retry_does_the_failed_step_again_and_the_job_succeeds(
     await house.assert_captured(job)
     assert house.stand_ins.calls[job.job_id].count("enhance_segment/1") == before + 1
     assert house.stand_ins.notices[job.job_id] == ["attention", "succeeded"]
+    waited = [outcome for step, outcome in await house.saga(job) if step == "attention"]
+    assert waited == ["waiting", "done"]
     attentions = [event.attention for event in await house.events(job) if event.type is EventType.ATTENTION]
     assert attentions[0] is Attention.FAULT
     assert (await house.events(job))[-1].attention is None
