@@ -29,6 +29,8 @@ from db.engine import Database
 from dev.platform import Platform, running_platform
 from tests.e2e.driver import Customer, customer
 
+SETTLE_S = 5.0
+"""After the crowd's jobs were opened in one burst, whose hundred workflows start on the same two cores."""
 PAUSE_S = 1.0
 """Between a phone's requests."""
 UPLOAD = {"filename": "stage.mp4", "bytes": 1_000_000, "content_type": "video/mp4"}
@@ -101,6 +103,7 @@ async def measure(users: int, seconds: float) -> dict[str, object]:
                 ]
                 for person in people
             ]
+            await asyncio.sleep(SETTLE_S)
             watching = asyncio.create_task(watch(people[0], opened[0], seen))
             until = time.monotonic() + seconds
             await asyncio.gather(
