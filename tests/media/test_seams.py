@@ -13,6 +13,8 @@ from contracts.kinds.enhance import EnhanceParams
 from media.segment import enhance_segment
 from tests.media.pixels import PLAIN, Job, clip_of, cut_at, every, job, psnr, textured
 
+pytestmark = pytest.mark.slow
+
 RATES = [15, Fraction(24000, 1001), 25, Fraction(30000, 1001), 50, Fraction(60000, 1001), 120]
 
 
