@@ -8,11 +8,6 @@ from uuid import UUID
 from contracts.base import Contract
 
 
-class Unit(StrEnum):
-    CREDIT = "credit"
-    KRW = "krw"
-
-
 class Bucket(StrEnum):
     """Paid credits are a liability, promotional ones are not; a hold spends promotional ones first."""
 
