@@ -26,6 +26,10 @@ async def reset_everywhere(house: House, job: JobInput, handle: Handle) -> int:
     return len(chosen)
 
 
+async def called_support(house: House, job: JobInput, times: int) -> bool:
+    return house.stand_ins.notices[job.job_id] == ["attention"] * times
+
+
 async def test_after_the_capture_it_takes_nothing_again(house: House) -> None:
     job = await house.open_job(quote=30)  # the hold is adjusted, too
     handle = await house.start(job)
@@ -81,14 +85,11 @@ async def test_of_a_job_that_waits_for_support_waits_again(house: House) -> None
     house.stand_ins.on["mux_enhanced"] = Fails(Code.RESULT_UNVERIFIED, times=2)
     job = await house.open_job()
     handle = await house.start(job)
-    await house.until_waiting(job, Attention.FAULT)
+    # The notice is what a run does last before it waits; a reset before it would take the notice away.
+    await until(lambda: called_support(house, job, times=1))
 
     again = await house.reset(job, (await task_completions(handle))[1])
-
-    async def failed_twice() -> bool:
-        return house.stand_ins.notices[job.job_id] == ["attention", "attention"]
-
-    await until(failed_twice)
+    await until(lambda: called_support(house, job, times=2))
     await again.execute_update("retry")
     await again.result()
     await house.assert_captured(job)
