@@ -31,6 +31,21 @@ class Code(StrEnum):
     CREDITS_SHORT = "credits_short"
     TRANSFER_CONFLICT = "transfer_conflict"
     HOLD_RESOLVED = "hold_resolved"
+    PACKAGE_UNKNOWN = "package_unknown"
+    PROVIDER_NOT_OFFERED = "provider_not_offered"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    PROVIDER_REFUSED = "provider_refused"
+    PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_CANCELED = "payment_canceled"
+    PAYMENT_EXPIRED = "payment_expired"
+    PAYMENT_STATE_CONFLICT = "payment_state_conflict"
+    REFUND_TOO_LARGE = "refund_too_large"
+    REFUND_CREDITS_SPENT = "refund_credits_spent"
+    REFUND_FAILED = "refund_failed"
+    WEBHOOK_SIGNATURE = "webhook_signature"
+    CORRECTION_CONFLICT = "correction_conflict"
+    SIGNING_UNAVAILABLE = "signing_unavailable"
+    CODEC_KEY_UNKNOWN = "codec_key_unknown"
     # Jobs and uploads
     JOB_STATE_CONFLICT = "job_state_conflict"
     JOB_SETTLED = "job_settled"
@@ -150,6 +165,90 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The held credits were already captured or released.",
         "보류된 크레딧이 이미 정산되었습니다.",
+    ),
+    Code.PACKAGE_UNKNOWN: ErrorInfo(
+        422, False, "There is no such credit package on sale.", "판매 중인 크레딧 상품이 아닙니다."
+    ),
+    Code.PROVIDER_NOT_OFFERED: ErrorInfo(
+        422, False, "This way of paying is not offered here.", "여기서 쓸 수 없는 결제 수단입니다."
+    ),
+    Code.PROVIDER_UNAVAILABLE: ErrorInfo(
+        503,
+        True,
+        "The payment service does not answer; nothing is charged twice, the purchase goes on by itself.",
+        "결제사가 응답하지 않습니다. 두 번 결제되지 않으며, 구매는 저절로 이어집니다.",
+    ),
+    Code.PROVIDER_REFUSED: ErrorInfo(
+        502,
+        False,
+        "The payment service refused the request. Nothing was charged.",
+        "결제사가 요청을 거절했습니다. 결제되지 않았습니다.",
+    ),
+    Code.PAYMENT_DECLINED: ErrorInfo(
+        402,
+        False,
+        "The card was declined. Nothing was charged.",
+        "카드가 거절되었습니다. 결제되지 않았습니다.",
+    ),
+    Code.PAYMENT_CANCELED: ErrorInfo(
+        409,
+        False,
+        "The payment was cancelled. Nothing was charged.",
+        "결제가 취소되었습니다. 결제되지 않았습니다.",
+    ),
+    Code.PAYMENT_EXPIRED: ErrorInfo(
+        410,
+        False,
+        "The payment was not made in time. Nothing was charged.",
+        "제한 시간 안에 결제되지 않았습니다. 결제된 금액은 없습니다.",
+    ),
+    Code.PAYMENT_STATE_CONFLICT: ErrorInfo(
+        409,
+        False,
+        "The purchase is not in a state that allows this.",
+        "구매의 현재 상태에서는 할 수 없습니다.",
+    ),
+    Code.REFUND_TOO_LARGE: ErrorInfo(
+        422,
+        False,
+        "More than was paid and not yet refunded.",
+        "결제하고 아직 환불되지 않은 금액보다 큽니다.",
+    ),
+    Code.REFUND_CREDITS_SPENT: ErrorInfo(
+        409,
+        False,
+        "The credits of this purchase are spent or held; only the unspent part can be refunded.",
+        "이 구매의 크레딧이 사용되었거나 보류 중입니다. 남은 만큼만 환불할 수 있습니다.",
+    ),
+    Code.REFUND_FAILED: ErrorInfo(
+        502,
+        False,
+        "The payment service could not pay the refund; the credits were given back and support is told.",
+        "결제사가 환불하지 못했습니다. 크레딧을 되돌려 드렸고 고객지원이 확인합니다.",
+    ),
+    Code.WEBHOOK_SIGNATURE: ErrorInfo(
+        400,
+        False,
+        "The webhook's signature is missing, wrong or too old.",
+        "웹훅 서명이 없거나 틀렸거나 너무 오래되었습니다.",
+    ),
+    Code.CORRECTION_CONFLICT: ErrorInfo(
+        409,
+        False,
+        "A correction needs a second person of finance, and is decided once.",
+        "정정은 다른 재무 담당자가 승인해야 하며 한 번만 결정됩니다.",
+    ),
+    Code.SIGNING_UNAVAILABLE: ErrorInfo(
+        503,
+        False,
+        "This platform has no signing key, so it cannot sign receipts or journals.",
+        "서명 키가 없어 영수증이나 장부에 서명할 수 없습니다.",
+    ),
+    Code.CODEC_KEY_UNKNOWN: ErrorInfo(
+        422,
+        False,
+        "The payload was encrypted with a key that this platform no longer has.",
+        "이 플랫폼에 없는 키로 암호화된 데이터입니다.",
     ),
     Code.JOB_STATE_CONFLICT: ErrorInfo(
         409, False, "The job is not in a state that allows this.", "작업의 현재 상태에서는 할 수 없습니다."

@@ -19,6 +19,8 @@ class AccountKind(StrEnum):
     # One per user and bucket
     AVAILABLE = "available"
     HELD = "held"
+    DEBT = "debt"
+    """Credits that were spent and whose payment a bank took back; never negative, never offset by itself."""
     # One for the whole system (cash: one per provider)
     CASH = "cash"
     REVENUE = "revenue"
@@ -26,8 +28,13 @@ class AccountKind(StrEnum):
     ISSUED = "issued"
     """Counterpart of paid credits in circulation."""
     REFUNDS = "refunds"
+    """Credits on their way back to a card: empty when no refund is under way."""
     DISPUTES = "disputes"
+    """Frozen while a bank decides: credits, and won per provider."""
+    LOSSES = "losses"
+    """Counterpart of debts."""
     BREAKAGE = "breakage"
+    """Promotional credits that nobody used in time."""
 
 
 class TransferKind(StrEnum):
@@ -41,6 +48,7 @@ class TransferKind(StrEnum):
     EXPIRE = "expire"
     PURCHASE = "purchase"
     REFUND = "refund"
+    DISPUTE = "dispute"
     CORRECTION = "correction"
 
 
@@ -53,6 +61,10 @@ class CreditEffect(StrEnum):
     CAPTURED = "captured"
     RELEASED = "released"
     GRANTED = "granted"
+    CHARGED = "charged"
+    """A card paid for the job; the credits were granted and held in the same moment."""
+    REFUNDED = "refunded"
+    """The hold was released and the charge is on its way back to the card."""
 
 
 class TransferOrigin(Contract):
@@ -64,6 +76,7 @@ class TransferOrigin(Contract):
     workflow_id: str = ""
     run_id: str = ""
     job_id: str = ""
+    purchase_id: str = ""
     reason: str = ""
 
 
@@ -76,6 +89,8 @@ class Balance(Contract):
     available_paid: int
     held_promo: int
     held_paid: int
+    debt: int = 0
+    """Credits that were spent and whose payment a bank took back."""
 
 
 class HoldState(Contract):

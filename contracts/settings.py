@@ -8,11 +8,44 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.media import MediaLimits
-from contracts.timing import JobDeadlines
+from contracts.payments import Provider
+from contracts.timing import JobDeadlines, PurchaseDeadlines
+
+
+class StripeSettings(BaseModel):
+    """Empty secret key: Stripe is not offered."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    secret_key: SecretStr = SecretStr("")
+    """Of the account; a restricted key with write access to payments, refunds and customers is enough."""
+    publishable_key: str = ""
+    """Handed to the app for the PaymentSheet."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Of the endpoint `/v1/webhooks/stripe`."""
+    api_base: str = "https://api.stripe.com"
+    """Another address for stand-ins."""
+
+
+class PortOneSettings(BaseModel):
+    """Empty API secret: PortOne is not offered."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    api_secret: SecretStr = SecretStr("")
+    """PortOne V2 API secret."""
+    store_id: str = ""
+    """Handed to the app's SDK."""
+    channel_key: str = ""
+    """Handed to the app's SDK: which payment gateway."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Of `/v1/webhooks/portone` (Standard Webhooks)."""
+    api_base: str = "https://api.portone.io"
+    """Another address for stand-ins."""
 
 
 class Settings(BaseSettings):
@@ -91,12 +124,34 @@ class Settings(BaseSettings):
     notify_webhook_url: str = ""
     """Where notices to users are posted (push gateway). Empty: written to the log."""
 
+    stripe: StripeSettings = StripeSettings()
+    portone: PortOneSettings = PortOneSettings()
+    payment_provider: Provider = Provider.STRIPE
+    """Where a purchase goes that names no provider."""
+    webhook_age_s_max: int = 300
+    """Older signatures are refused as replays."""
+    codec_keys: dict[str, SecretStr] = {}
+    """Key id to 32 bytes in base64: what workflows write to Temporal is encrypted. Empty: written in clear."""
+    codec_key_id: str = ""
+    """The key that encrypts; the others only read what was written before a rotation."""
+    signing_key: SecretStr = SecretStr("")
+    """Ed25519 private key in PEM: signs receipts and journal blocks. Empty: neither can be made."""
+    promo_days: int = 365
+    """Promotional credits granted without a date of their own expire after so many days."""
+    seal_interval_s: int = 300
+    """How often new transfers are sealed into the journal."""
+    reconcile_interval_s: int = 24 * 3600
+    """How often the books are compared with the providers'."""
+    expiry_interval_s: int = 3600
+    """How often promotional credits whose time has come are expired."""
+
     limits: MediaLimits = MediaLimits()
     upload_bytes_max: int = 5 * 1024**3
     """The mobile app's own default is 500 MB."""
     single_put_bytes_max: int = 64 * 1024**2
     """Larger files are uploaded in parts."""
     deadlines: JobDeadlines = JobDeadlines()
+    purchase_deadlines: PurchaseDeadlines = PurchaseDeadlines()
 
     sweep_interval_s: int = 60
     """How often jobs without a running workflow are looked for."""

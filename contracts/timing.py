@@ -37,6 +37,17 @@ RETENTION_ATTEMPT = timedelta(hours=1)
 QUEUE_WAIT_MAX = timedelta(hours=24)
 """A step that no worker takes for so long fails, and the job asks for attention."""
 
+CHARGE_LOOK = timedelta(minutes=1)
+"""A job that waits for its payment looks for it so often, should the word of it be lost."""
+
+PAYMENT_LOOKS = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
+"""A purchase whose webhook does not come asks the provider itself: after so long, the last one repeated."""
+
+PROVIDER_CALL = timedelta(seconds=10)
+"""One HTTP call to a payment provider."""
+PROVIDER_ATTEMPT = timedelta(seconds=60)
+"""One attempt of a step that calls a payment provider: a few calls."""
+
 FUNDS_LOOK = timedelta(hours=1)
 """A job that waits for credits looks for them so often, should nobody tell it that they have come."""
 
@@ -48,6 +59,15 @@ assert ENGINE_STALL < SEGMENT_HEARTBEAT, (
 )
 
 
+class PurchaseDeadlines(Contract):
+    """How long a purchase waits. Part of the workflow's input, so that a history replays alike."""
+
+    payment_s: int = 24 * 3600
+    """For the customer to pay; then the payment is cancelled at the provider and the purchase expires."""
+    care_s: int = 180 * 24 * 3600
+    """After the payment: refunds by support and disputes (banks allow 120 days) are booked by its workflow."""
+
+
 class JobDeadlines(Contract):
     """How long a job waits for people. Part of the workflow's input, so that a history replays alike."""
 
@@ -55,5 +75,7 @@ class JobDeadlines(Contract):
     """For the upload; then the job expires."""
     funds_s: int = 24 * 3600
     """For missing credits; then the job expires."""
+    payment_s: int = 3600
+    """For the customer to pay a job that is charged to a card; then the job expires."""
     attention_s: int = 72 * 3600
     """For support; then the job fails and its credits are released."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from contracts.base import Contract
-from contracts.ids import JobId, UserId, VideoId, job_workflow_id
+from contracts.ids import JobId, PurchaseId, UserId, VideoId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 from contracts.media import Artifact, EngineUse, MediaInfo, Thumbnail, Verification
@@ -27,6 +27,8 @@ class JobInput(Contract):
     uploaded: bool
     """True when the source is a video that the user already has."""
     deadlines: JobDeadlines = JobDeadlines()
+    purchase_id: PurchaseId | None = None
+    """The charge that pays for the job; None: paid from the balance."""
 
     @property
     def workflow_id(self) -> str:
@@ -109,6 +111,8 @@ class Settled(Contract):
     credits: int
     transfer_id: UUID | None = None
     failure_code: str | None = None
+    refund_krw: int = 0
+    """Won on their way back to the card."""
 
 
 class Notice(Contract):

@@ -1,0 +1,129 @@
+"""The words of the purchase saga: what its workflow is given, what each step is given and returns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from contracts.base import Contract
+from contracts.ids import JobId, PurchaseId, RefundId, UserId, purchase_workflow_id
+from contracts.payments import Checkout, Provider, PurchaseStatus, RefundReason, RefundStatus, RefundTo
+from contracts.timing import PurchaseDeadlines
+
+
+class PurchaseInput(Contract):
+    """Input of `TokenPurchaseWorkflow`: written once by the API, true for the life of the purchase."""
+
+    purchase_id: PurchaseId
+    user_id: UserId
+    provider: Provider
+    credits: int
+    amount_krw: int
+    job_id: JobId | None = None
+    """The job that the purchase pays for."""
+    deadlines: PurchaseDeadlines = PurchaseDeadlines()
+
+    @property
+    def workflow_id(self) -> str:
+        return purchase_workflow_id(self.purchase_id)
+
+
+class PurchaseRef(Contract):
+    """Input of steps that need nothing else; everything else is in the purchase's row."""
+
+    purchase_id: PurchaseId
+    actor: str = "system:TokenPurchase"
+
+
+class PurchaseState(Contract):
+    """A purchase as the books know it: what every step answers."""
+
+    status: PurchaseStatus
+    provider_status: str = ""
+    """As last looked up, in the words of `PaymentState.status`."""
+    credits: int = 0
+    amount_krw: int = 0
+    refunded_krw: int = 0
+    refunds_open: int = 0
+    """Refunds requested or pending."""
+    refunds_failed: int = 0
+    """Refunds that the provider could not pay and nobody has seen to."""
+    disputes_open: int = 0
+    job_id: JobId | None = None
+    failure_code: str | None = None
+    detail: str = ""
+
+
+class ClosePurchase(Contract):
+    """End a purchase that was not paid. Cancelled at the provider first; if the money came meanwhile it is settled."""
+
+    purchase_id: PurchaseId
+    status: Literal[PurchaseStatus.FAILED, PurchaseStatus.CANCELED, PurchaseStatus.EXPIRED]
+    failure_code: str
+
+
+class RefundRequest(Contract):
+    """Input of the `refund` update and of the API's request. Without arguments: everything that is not spent.
+
+    At most one of `amount_krw` and `credits`.
+    """
+
+    amount_krw: int | None = None
+    credits: int | None = None
+    reason: RefundReason = RefundReason.REQUESTED_BY_CUSTOMER
+    note: str = ""
+    request_id: str = ""
+    """Names the intent, so that a repeat refunds once. The update's own id when empty."""
+    actor: str = ""
+
+
+class RequestRefund(Contract):
+    purchase_id: PurchaseId
+    key: str
+    """Names the intent; `refund_id(purchase_id, key)` is the refund's id."""
+    request: RefundRequest
+
+
+class Refunded(Contract):
+    """A refund as the books know it."""
+
+    refund_id: RefundId
+    purchase_id: PurchaseId
+    amount_krw: int
+    credits: int
+    status: RefundStatus
+    reason: RefundReason
+    failure: str = ""
+
+
+class ChargeState(Contract):
+    """What the job's saga learns of the purchase that pays for it."""
+
+    status: PurchaseStatus
+    held_credits: int = 0
+    """Held for the job since the moment of payment."""
+    refund_to: RefundTo = RefundTo.CARD
+    failure_code: str | None = None
+
+
+class PurchaseOutcome(Contract):
+    """Result of `TokenPurchaseWorkflow`."""
+
+    purchase_id: PurchaseId
+    status: PurchaseStatus
+    credits: int
+    amount_krw: int
+    refunded_krw: int = 0
+    failure_code: str | None = None
+
+
+class CheckoutAnswer(Contract):
+    """What the app needs, once the provider has answered."""
+
+    status: PurchaseStatus
+    checkout: Checkout | None = None
+    """None while the provider is away (ask again) and once the purchase is settled."""
+    action_required: bool = False
+    """The bank asks the customer for authentication."""
+    failure_code: str | None = None
+    declined: str | None = None
+    """The provider's decline code of the latest try."""
