@@ -38,6 +38,7 @@ lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright --warnings
+	$(PY) -m dev.no_floats
 	.venv/bin/lint-imports
 
 format: $(INSTALLED)
