@@ -46,6 +46,7 @@ class Code(StrEnum):
     CORRECTION_CONFLICT = "correction_conflict"
     SIGNING_UNAVAILABLE = "signing_unavailable"
     CODEC_KEY_UNKNOWN = "codec_key_unknown"
+    CODEC_PAYLOAD_INVALID = "codec_payload_invalid"
     # Jobs and uploads
     JOB_STATE_CONFLICT = "job_state_conflict"
     JOB_SETTLED = "job_settled"
@@ -249,6 +250,9 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The payload was encrypted with a key that this platform no longer has.",
         "이 플랫폼에 없는 키로 암호화된 데이터입니다.",
+    ),
+    Code.CODEC_PAYLOAD_INVALID: ErrorInfo(
+        422, False, "The encrypted payload was changed or cut.", "암호화된 데이터가 변경되었거나 잘렸습니다."
     ),
     Code.JOB_STATE_CONFLICT: ErrorInfo(
         409, False, "The job is not in a state that allows this.", "작업의 현재 상태에서는 할 수 없습니다."

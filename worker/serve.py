@@ -11,7 +11,6 @@ from functools import partial
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -25,7 +24,7 @@ from contracts.settings import Settings
 from worker.metrics import runtime_with_metrics
 from worker.roles import Role
 from worker.schedules import keep_schedules
-from workflows.client import start_job
+from workflows.client import connect, start_job
 from workflows.sandbox import sandboxed_runner
 
 log = logging.getLogger(__name__)
@@ -93,12 +92,7 @@ async def _connect_patiently(settings: Settings, runtime: Runtime, stop: asyncio
     """Temporal may start after us or be away for a while; a worker waits. None when told to stop meanwhile."""
     while not stop.is_set():
         try:
-            return await Client.connect(
-                settings.temporal_address,
-                namespace=settings.temporal_namespace,
-                data_converter=pydantic_data_converter,
-                runtime=runtime,
-            )
+            return await connect(settings, runtime=runtime)
         except (RuntimeError, RPCError) as error:
             log.warning("Temporal at %s is not reachable yet: %s", settings.temporal_address, error)
             with contextlib.suppress(TimeoutError):

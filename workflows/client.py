@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import Priority, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.ids import JobId, job_workflow_id
@@ -14,19 +14,21 @@ from contracts.queues import Queue
 from contracts.settings import Settings
 from contracts.video_job import JobInput, JobOutcome
 from workflows import search
+from workflows.codec import data_converter
 from workflows.summary import summary
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
 
 
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
     """`lazy`: connects at the first call, so that a process can start while Temporal is away."""
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(settings),
         lazy=lazy,
+        runtime=runtime,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-ENCODED_BYTES_MAX = 340
-"""Servers may refuse a summary above 400 bytes, which count its JSON text and the payload's own metadata."""
+ENCODED_BYTES_MAX = 240
+"""Servers may refuse a summary above 400 bytes, which count its JSON text, the payload's own metadata and what
+encryption adds: nonce, tag, encoding and key id (workflows/codec.py)."""
 
 
 def summary(text: str) -> str:
