@@ -17,4 +17,4 @@ async def test_a_job_whose_file_has_the_longest_name_runs(house: House, filename
     await handle.result()
     await house.assert_captured(job)
     summaries = [event.user_metadata.summary async for event in handle.fetch_history_events()]
-    assert max(summary.ByteSize() for summary in summaries) in range(300, SUMMARY_BYTES_MAX + 1)
+    assert max(summary.ByteSize() for summary in summaries) in range(200, SUMMARY_BYTES_MAX + 1)
