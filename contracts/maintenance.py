@@ -14,7 +14,7 @@ class RetentionRequest(Contract):
 
 
 class SweepReport(Contract):
-    """One pass over jobs whose workflow is gone."""
+    """One pass over jobs and purchases whose workflow is gone, and events that nobody was told of."""
 
     examined: int = 0
     started: int = 0
@@ -22,7 +22,22 @@ class SweepReport(Contract):
     settled: int = 0
     """Jobs whose workflow had been terminated: their holds were released."""
     failed: int = 0
-    """Jobs that could be neither started nor settled this time; the worker's log says why."""
+    """Jobs, purchases and events that could not be helped this time; the worker's log says why."""
+    purchases_started: int = 0
+    """Purchases with something open whose workflow did not run."""
+    events_delivered: int = 0
+    """Events of providers that had been written down but not passed on."""
+
+
+class ExpiryRequest(Contract):
+    """One pass; what is due is due by the database's clock."""
+
+
+class ExpiryReport(Contract):
+    """One pass over promotional credits whose time has come."""
+
+    users: int = 0
+    credits: int = 0
 
 
 class RetentionReport(Contract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from contracts.base import Contract
@@ -51,6 +52,8 @@ class PurchaseState(Contract):
     job_id: JobId | None = None
     failure_code: str | None = None
     detail: str = ""
+    """The provider's decline code of the latest try, or why the latest refund failed."""
+    paid_at: datetime | None = None
 
 
 class ClosePurchase(Contract):
@@ -101,6 +104,7 @@ class ChargeState(Contract):
     status: PurchaseStatus
     held_credits: int = 0
     """Held for the job since the moment of payment."""
+    amount_krw: int = 0
     refund_to: RefundTo = RefundTo.CARD
     failure_code: str | None = None
 
@@ -127,3 +131,19 @@ class CheckoutAnswer(Contract):
     failure_code: str | None = None
     declined: str | None = None
     """The provider's decline code of the latest try."""
+
+
+class PurchaseNotice(Contract):
+    """A message to the user about their purchase."""
+
+    purchase_id: PurchaseId
+    user_id: UserId
+    event: Literal["paid"]
+    """`paid`: the receipt."""
+    credits: int
+    amount_krw: int
+
+    @property
+    def key(self) -> str:
+        """The receiver knows a repeat by it."""
+        return f"{self.purchase_id}/{self.event}"

@@ -43,6 +43,10 @@ CHARGE_LOOK = timedelta(minutes=1)
 PAYMENT_LOOKS = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 """A purchase whose webhook does not come asks the provider itself: after so long, the last one repeated."""
 
+CARE_LOOKS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6))
+"""A paid purchase with an open refund or dispute asks the provider how it stands: after so long, the last one
+repeated."""
+
 PROVIDER_CALL = timedelta(seconds=10)
 """One HTTP call to a payment provider."""
 PROVIDER_ATTEMPT = timedelta(seconds=60)

@@ -10,6 +10,7 @@ from contracts.ids import JobId, PurchaseId, UserId, VideoId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 from contracts.media import Artifact, EngineUse, MediaInfo, Thumbnail, Verification
+from contracts.payments import RefundTo
 from contracts.timing import JobDeadlines
 
 
@@ -101,6 +102,8 @@ class Release(Contract):
     failure_code: str
     detail: str = ""
     actor: str = "system:VideoJobWorkflow"
+    refund_to: RefundTo | None = None
+    """Support's word on where the charge goes; None: where the customer chose."""
 
 
 class Settled(Contract):
@@ -121,6 +124,11 @@ class Notice(Contract):
     job_id: JobId
     user_id: UserId
     event: Literal["succeeded", "failed", "canceled", "expired", "funds_short", "attention"]
+
+    @property
+    def key(self) -> str:
+        """The receiver knows a repeat by it."""
+        return f"{self.job_id}/{self.event}"
 
 
 class JobOutcome(Contract):

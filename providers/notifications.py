@@ -8,6 +8,7 @@ from typing import Protocol
 import httpx
 
 from contracts.errors import Code, EchoError
+from contracts.purchases import PurchaseNotice
 from contracts.settings import Settings
 from contracts.video_job import Notice
 
@@ -16,15 +17,18 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 
 
+AnyNotice = Notice | PurchaseNotice
+
+
 class Notifier(Protocol):
-    async def send(self, notice: Notice) -> None:
-        """Delivers at least once; the receiver knows a repeat by job and event."""
+    async def send(self, notice: AnyNotice) -> None:
+        """Delivers at least once; the receiver knows a repeat by the notice's key."""
         ...
 
 
 class LogNotifier:
-    async def send(self, notice: Notice) -> None:
-        log.info("notice %s for job %s", notice.event, notice.job_id)
+    async def send(self, notice: AnyNotice) -> None:
+        log.info("notice %s", notice.key)
 
 
 class WebhookNotifier:
@@ -33,8 +37,8 @@ class WebhookNotifier:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def send(self, notice: Notice) -> None:
-        headers = {"Idempotency-Key": f"{notice.job_id}/{notice.event}"}
+    async def send(self, notice: AnyNotice) -> None:
+        headers = {"Idempotency-Key": notice.key}
         try:
             async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
                 answer = await client.post(self._url, json=notice.model_dump(mode="json"), headers=headers)

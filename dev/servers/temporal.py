@@ -32,6 +32,7 @@ SEARCH_ATTRIBUTES = {
     "UserId": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "NeedsAttention": IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
     "CreditsHeld": IndexedValueType.INDEXED_VALUE_TYPE_INT,
+    "PurchaseStatus": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
 }
 
 _DYNAMIC_CONFIG = {

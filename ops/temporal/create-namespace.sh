@@ -17,7 +17,8 @@ until temporal operator search-attribute create \
   --name JobStatus --type Keyword \
   --name UserId --type Keyword \
   --name NeedsAttention --type Bool \
-  --name CreditsHeld --type Int; do
+  --name CreditsHeld --type Int \
+  --name PurchaseStatus --type Keyword; do
   attempts=$((attempts + 1))
   [ "$attempts" -lt 30 ] || exit 1
   sleep 2

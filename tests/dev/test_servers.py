@@ -91,11 +91,12 @@ async def test_temporal_finds_workflows_by_our_search_attributes(temporal: Tempo
                 SearchAttributePair(SearchAttributeKey.for_keyword("UserId"), user),
                 SearchAttributePair(SearchAttributeKey.for_bool("NeedsAttention"), True),
                 SearchAttributePair(SearchAttributeKey.for_int("CreditsHeld"), 30),
+                SearchAttributePair(SearchAttributeKey.for_keyword("PurchaseStatus"), "PAID"),
             ]
         ),
         execution_timeout=timedelta(minutes=1),
     )
-    query = f"UserId = '{user}' and NeedsAttention = true and CreditsHeld > 29"
+    query = f"UserId = '{user}' and NeedsAttention = true and CreditsHeld > 29 and PurchaseStatus = 'PAID'"
     async with asyncio.timeout(30):
         while (await client.count_workflows(query)).count == 0:  # noqa: ASYNC110 (visibility is eventually consistent)
             await asyncio.sleep(0.05)

@@ -75,4 +75,4 @@ async def test_a_gateway_that_is_away_is_tried_again() -> None:
 async def test_without_a_gateway_a_notice_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         await send("")
-    assert "notice succeeded for job job_1" in caplog.text
+    assert "notice job_1/succeeded" in caplog.text
