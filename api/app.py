@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -11,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from api import problems
 from api.admin import routes as admin
+from api.codec import routes as codec
 from api.credits import routes as credits_
 from api.events import routes as events
 from api.idempotency import REPLAYED_HEADER
@@ -55,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(ops.router)
+    app.include_router(codec.router)
     problems.install(app, lambda path: allowed_methods(app, path))
     if settings.cors_origins:
         app.add_middleware(
@@ -64,7 +67,13 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["ETag", "Location", REQUEST_ID_HEADER, REPLAYED_HEADER],
         )
-    app.add_middleware(BodyLimit, bytes_max=settings.request_body_bytes_max)
+    if settings.temporal_ui_url:
+        app.add_middleware(
+            codec.CodecCors, origin="{0.scheme}://{0.netloc}".format(urlsplit(settings.temporal_ui_url))
+        )
+    app.add_middleware(
+        BodyLimit, bytes_max=settings.request_body_bytes_max, larger={codec.PREFIX: codec.BODY_BYTES_MAX}
+    )
     app.add_middleware(RequestContext)
     app.openapi = lambda: document(app)
     return app

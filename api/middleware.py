@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -59,7 +60,7 @@ class RequestContext:
         """Neither query strings nor headers are logged: both may carry tokens."""
         connection = HTTPConnection(scope)
         method = scope.get("method", "WEBSOCKET")
-        route = _route(scope)
+        route = route_of(scope)
         if first_byte_s is not None:
             services_of(connection).metrics.http_seconds.labels(method, route, status).observe(first_byte_s)
         caller = getattr(connection.state, "caller", None)
@@ -75,7 +76,7 @@ class RequestContext:
         log.info("request", extra={"fields": fields})
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The path with its parameters' names in place of their values; the router's own knows no prefixes."""
     if "route" not in scope:
         return "unmatched"
@@ -87,16 +88,20 @@ def _route(scope: Scope) -> str:
 class BodyLimit:
     """Refuses bodies above `bytes_max`, by their announced length or when they exceed it. Files go to the store.
 
-    FastAPI has a limit of its own, but answers it in plain text.
+    `larger` has the limits of the paths that begin otherwise. FastAPI has a limit of its own, but answers it in
+    plain text.
     """
 
-    def __init__(self, app: ASGIApp, bytes_max: int) -> None:
+    def __init__(self, app: ASGIApp, bytes_max: int, larger: Mapping[str, int]) -> None:
         self.app = app
         self.bytes_max = bytes_max
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if announced.isdecimal() and int(announced) > self.bytes_max:
+        prefixes = (prefix for prefix in self.larger if scope.get("path", "").startswith(f"{prefix}/"))
+        bytes_max = next((self.larger[prefix] for prefix in prefixes), self.bytes_max)
+        if announced.isdecimal() and int(announced) > bytes_max:
             await problem(HTTPConnection(scope), Code.PAYLOAD_TOO_LARGE)(scope, receive, send)
             return
         received = 0
@@ -105,7 +110,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.bytes_max:
+            if received > bytes_max:
                 # An HTTPException is the only error that FastAPI lets through while it reads a body.
                 raise HTTPException(413)
             return message

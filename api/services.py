@@ -20,6 +20,7 @@ from storage.multipart import Multipart
 from storage.presign import Presigner
 from storage.store import Store
 from workflows.client import connect
+from workflows.codec import EncryptionCodec, codec
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Services:
     presigner: Presigner
     multipart: Multipart
     temporal: Temporal
+    codec: EncryptionCodec
     hub: EventHub
     verifier: TokenVerifier
     users: Users
@@ -53,6 +55,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             presigner=presigner,
             multipart=Multipart(store, presigner),
             temporal=temporal,
+            codec=codec(settings),
             hub=hub,
             verifier=TokenVerifier(settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url),
             users=Users(database, settings.oidc_issuer),
