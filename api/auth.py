@@ -26,6 +26,10 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
+STAFF = (Role.ADMIN, Role.SUPPORT, Role.FINANCE)
+"""Who may reach what belongs to others; the first that a person has is the role they act in."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """The person or machine behind a verified token, known to the database as `user_id`."""
@@ -42,8 +46,12 @@ class Caller:
     @property
     def actor(self) -> str:
         """As written into the books and the saga log."""
-        role = next((role for role in (Role.ADMIN, Role.SUPPORT) if role in self.roles), Role.USER)
-        return f"{role}:{self.user_id}"
+        return f"{self.staff_role or Role.USER}:{self.user_id}"
+
+    @property
+    def staff_role(self) -> Role | None:
+        """The role in which a member of staff acts; None for everybody else."""
+        return next((role for role in STAFF if role in self.roles), None)
 
 
 async def authenticate(connection: HTTPConnection, token: str) -> Caller:
@@ -95,3 +103,13 @@ def require(*roles: Role) -> Any:
         return caller
 
     return Depends(allowed)
+
+
+async def customer(caller: CurrentCaller) -> Caller:
+    if caller.has(Role.FINANCE):
+        raise EchoError(Code.FORBIDDEN, "whoever keeps the books does not buy or start jobs")
+    return caller
+
+
+Customer = Annotated[Caller, Depends(customer)]
+"""A caller who may buy and start jobs: everybody but finance."""

@@ -32,6 +32,7 @@ class Code(StrEnum):
     TRANSFER_CONFLICT = "transfer_conflict"
     HOLD_RESOLVED = "hold_resolved"
     PACKAGE_UNKNOWN = "package_unknown"
+    AMOUNT_TOO_SMALL = "amount_too_small"
     PROVIDER_NOT_OFFERED = "provider_not_offered"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_REFUSED = "provider_refused"
@@ -169,6 +170,12 @@ ERRORS: dict[Code, ErrorInfo] = {
     ),
     Code.PACKAGE_UNKNOWN: ErrorInfo(
         422, False, "There is no such credit package on sale.", "판매 중인 크레딧 상품이 아닙니다."
+    ),
+    Code.AMOUNT_TOO_SMALL: ErrorInfo(
+        422,
+        False,
+        "Cards are not charged so little; pay from your credits.",
+        "카드로 결제하기에는 너무 적은 금액입니다. 크레딧으로 결제해 주세요.",
     ),
     Code.PROVIDER_NOT_OFFERED: ErrorInfo(
         422, False, "This way of paying is not offered here.", "여기서 쓸 수 없는 결제 수단입니다."

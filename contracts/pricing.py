@@ -18,6 +18,9 @@ CREDIT_PACKAGES_KRW: dict[int, int] = {100: 10_000, 500: 40_000, 1_000: 70_000}
 CHARGE_KRW_PER_CREDIT = 100
 """Of a job paid by card without a package. Flat, so that any part of a charge can be refunded to the won."""
 
+PAYMENT_KRW_MIN = 1_000
+"""Stripe takes no less than 50 US cents' worth, about 700 won; this leaves room for the exchange rate."""
+
 
 class Quote(Contract):
     credits: int

@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     retention_interval_s: int = 3600
     """How often files whose time has come are deleted."""
 
+    @property
+    def providers_offered(self) -> tuple[Provider, ...]:
+        """Those with a secret."""
+        secrets = {Provider.STRIPE: self.stripe.secret_key, Provider.PORTONE: self.portone.api_secret}
+        return tuple(provider for provider, secret in secrets.items() if secret.get_secret_value())
+
 
 @cache
 def settings() -> Settings:

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.admin.schemas import ById, BySubject, Granted, GrantRequest
-from api.auth import Caller, Role, require
+from api.auth import Caller, Role
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
 from api.problems import responses
 from api.services import CurrentServices, Services
+from api.staff import staff
 from contracts.errors import Code, EchoError
 from contracts.ids import UserId
 from db import jobs
@@ -47,7 +48,7 @@ log = logging.getLogger("echoshot.api")
 )
 async def grant(
     body: GrantRequest,
-    caller: Annotated[Caller, require(Role.ADMIN)],
+    caller: Annotated[Caller, staff(Role.ADMIN)],
     once: CurrentOnce,
     services: CurrentServices,
 ) -> Response:

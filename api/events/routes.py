@@ -10,12 +10,13 @@ from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisc
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from api.auth import CurrentCaller, authenticate
+from api.auth import authenticate
 from api.events.stream import job_stream, settled_before
 from api.jobs.reading import readable_job
 from api.problems import render, responses
 from api.services import CurrentServices, Services, services_of
 from api.shapes import JobIdPath
+from api.staff import JobReader, log_reader
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
 from contracts.jobs import EventType
@@ -67,7 +68,7 @@ data: {"job_id":"job_0197...","seq":8,"type":"progress","status":"RUNNING","stag
 )
 async def job_events(
     job_id: JobIdPath,
-    caller: CurrentCaller,
+    caller: JobReader,
     services: CurrentServices,
     last_event_id: Annotated[
         int | None, Header(ge=0, le=2**62, description="The last `id` seen: the stream goes on after it.")
@@ -112,6 +113,7 @@ async def job_socket(
     offered = websocket.scope.get("subprotocols", [])
     try:
         caller = await authenticate(websocket, _socket_token(websocket, offered))
+        await log_reader(websocket, job_id, caller)
         async with services.database.read() as session:
             await readable_job(session, job_id, caller)
     except EchoError as error:

@@ -11,7 +11,7 @@ from urllib.parse import quote as quote_path
 from fastapi import APIRouter, Header, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth import Caller, CurrentCaller, Role, require
+from api.auth import Caller, CurrentCaller, Customer, Role, require
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
 from api.jobs import schemas
 from api.jobs.creating import Opened, open_requested, upload_target
@@ -21,6 +21,7 @@ from api.links import CurrentLinks, Links
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
+from api.staff import JobReader
 from contracts import pricing
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, job_workflow_id
@@ -50,6 +51,7 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
             *COMMON,
             *BODY,
             *IDEMPOTENCY_CODES,
+            Code.FORBIDDEN,
             Code.CREDITS_SHORT,
             Code.VIDEO_NOT_READY,
             Code.UPLOAD_TOO_LARGE,
@@ -60,7 +62,7 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
 async def create_job(
     body: schemas.JobRequest,
     once: CurrentOnce,
-    caller: CurrentCaller,
+    caller: Customer,
     services: CurrentServices,
     links: CurrentLinks,
     locale: CurrentLocale,
@@ -109,7 +111,7 @@ async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> pricing.Qu
 )
 async def get_job(
     job_id: JobIdPath,
-    caller: CurrentCaller,
+    caller: JobReader,
     services: CurrentServices,
     links: CurrentLinks,
     locale: CurrentLocale,
@@ -242,7 +244,7 @@ async def heartbeat(
 @router.get(
     "/{job_id:id}/saga", summary="Every step and what it did to the credits", responses=responses(*COMMON)
 )
-async def saga(job_id: JobIdPath, caller: CurrentCaller, services: CurrentServices) -> schemas.Saga:
+async def saga(job_id: JobIdPath, caller: JobReader, services: CurrentServices) -> schemas.Saga:
     """For the owner, support, finance and administrators."""
     async with services.database.read() as session:
         job = await readable_job(session, job_id, caller, Role.FINANCE)

@@ -11,7 +11,7 @@ import asyncio
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth import Caller, CurrentCaller
+from api.auth import Caller, CurrentCaller, Customer
 from api.links import CurrentLinks, Links
 from api.problems import responses
 from api.services import CurrentServices
@@ -31,10 +31,10 @@ COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED, Code.STO
     "",
     status_code=201,
     summary="Open a multipart upload, or find the open one",
-    responses=responses(*COMMON, Code.JOB_STATE_CONFLICT),
+    responses=responses(*COMMON, Code.FORBIDDEN, Code.JOB_STATE_CONFLICT),
 )
 async def open_upload(
-    video_id: VideoIdPath, caller: CurrentCaller, services: CurrentServices, links: CurrentLinks
+    video_id: VideoIdPath, caller: Customer, services: CurrentServices, links: CurrentLinks
 ) -> Upload:
     async with services.database.read() as session:
         video = await _awaited_video(session, video_id, caller)
