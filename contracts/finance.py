@@ -81,8 +81,8 @@ WHAT_TO_DO: dict[DifferenceKind, Words] = {
         ko="은행이 늦거나 결제사가 멈췄습니다. 워크플로가 스스로 계속합니다.",
     ),
     DifferenceKind.REFUND_FAILED: Words(
-        en="The card cannot take the money. Support presses `refund` again or `dismiss` after another way of paying.",
-        ko="카드가 환불을 받을 수 없습니다. 지원팀이 `refund`를 다시 누르거나 다른 방법으로 환불한 뒤 `dismiss`를 누릅니다.",
+        en="The card cannot take the money. Support presses `refund` again, or `dismiss` once it is paid otherwise.",
+        ko="카드로 환불할 수 없습니다. 지원팀이 `refund`를 다시, 또는 달리 환불한 뒤 `dismiss`를 누릅니다.",
     ),
     DifferenceKind.DISPUTE_NOT_BOOKED: Words(
         en="The purchase's workflow books it with the next event; if not, reset its workflow to its first task.",

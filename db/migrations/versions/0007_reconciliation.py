@@ -33,6 +33,13 @@ CREATE INDEX provider_entries_by_payment ON provider_entries (provider, payment_
 CREATE INDEX provider_entries_by_payout ON provider_entries (provider, payout_ref) WHERE payout_ref IS NOT NULL;
 CREATE INDEX provider_entries_by_time ON provider_entries (occurred_at);
 
+-- Each entry with the purchase that it belongs to, by our id in its metadata or else by the payment's own.
+CREATE VIEW matched_entries AS
+    SELECT e.*, coalesce(a.id, b.id) AS purchase
+      FROM provider_entries e
+      LEFT JOIN purchases a ON a.id = e.purchase_id AND a.provider = e.provider
+      LEFT JOIN purchases b ON b.provider = e.provider AND b.provider_ref = e.payment_ref;
+
 CREATE TABLE provider_payouts (
     provider     text NOT NULL,
     payout_ref   text NOT NULL,

@@ -1,0 +1,139 @@
+"""Corrections of the books: proposed by one person of finance, approved by another, then one transfer.
+
+The database enforces the two people, and refuses a correction that nobody approved (migration 0007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.errors import Code, EchoError
+from contracts.finance import Correction, CorrectionLeg, CorrectionStatus, DifferenceKind
+from contracts.ids import transfer_id
+from contracts.ledger import TransferOrigin
+from db import ledger
+from db.ids import new_id
+from db.pages import Page, Rows, cut
+
+
+async def propose(
+    session: AsyncSession,
+    *,
+    legs: Sequence[CorrectionLeg],
+    reason: str,
+    actor: str,
+    kind: DifferenceKind | None = None,
+    subject: str | None = None,
+) -> Correction:
+    """Written down, nothing moves yet. VALIDATION_FAILED when the legs do not balance per unit and bucket."""
+    _check_balanced(legs)
+    row = await session.execute(
+        text("""INSERT INTO corrections (id, reason, kind, subject, legs, proposed_by)
+                VALUES (:id, :reason, :kind, :subject, cast(:legs AS jsonb), :actor) RETURNING *"""),
+        {
+            "id": new_id("cor"),
+            "reason": reason,
+            "kind": kind,
+            "subject": subject,
+            "legs": "[" + ",".join(leg.model_dump_json() for leg in legs) + "]",
+            "actor": actor,
+        },
+    )
+    return _correction(row.one())
+
+
+async def approve(session: AsyncSession, correction_id: str, actor: str, note: str = "") -> Correction:
+    """The transfer is written now. CORRECTION_CONFLICT for the proposer, and for a correction decided before."""
+    found = await _lock(session, correction_id)
+    if found.status is CorrectionStatus.APPROVED and found.decided_by == actor:
+        return found
+    if found.status is not CorrectionStatus.PROPOSED:
+        raise EchoError(Code.CORRECTION_CONFLICT, f"{correction_id} is {found.status}")
+    if found.proposed_by == actor:
+        raise EchoError(Code.CORRECTION_CONFLICT, "whoever proposed it cannot approve it")
+    written = transfer_id(f"correction/{correction_id}", "correction")
+    origin = TransferOrigin(actor=actor, step="correction", reason=found.reason)
+    await ledger.correct(session, written, found.legs, origin)
+    return await _decide(session, correction_id, CorrectionStatus.APPROVED, actor, note, written)
+
+
+async def reject(session: AsyncSession, correction_id: str, actor: str, note: str = "") -> Correction:
+    """Also by whoever proposed it: taking one's word back needs no second person."""
+    found = await _lock(session, correction_id)
+    if found.status is CorrectionStatus.REJECTED and found.decided_by == actor:
+        return found
+    if found.status is not CorrectionStatus.PROPOSED:
+        raise EchoError(Code.CORRECTION_CONFLICT, f"{correction_id} is {found.status}")
+    return await _decide(session, correction_id, CorrectionStatus.REJECTED, actor, note, None)
+
+
+async def page_of(
+    session: AsyncSession, page: Page, status: CorrectionStatus | None = None
+) -> Rows[Correction]:
+    """Newest first; ids sort by time."""
+    forward = page.ending_before is None
+    beyond, order = ("<", "DESC") if forward else (">", "ASC")
+    rows = await session.execute(
+        text(f"""
+            SELECT * FROM corrections
+             WHERE (cast(:status AS text) IS NULL OR status = :status)
+               AND (cast(:cursor AS text) IS NULL OR id {beyond} :cursor)
+             ORDER BY id {order} LIMIT :limit"""),  # noqa: S608 - two words of our own
+        {"status": status, "cursor": page.starting_after or page.ending_before, "limit": page.limit + 1},
+    )
+    return cut([_correction(row) for row in rows], page)
+
+
+async def _lock(session: AsyncSession, correction_id: str) -> Correction:
+    query = text("SELECT * FROM corrections WHERE id = :id FOR UPDATE")
+    row = (await session.execute(query, {"id": correction_id})).one_or_none()
+    if row is None:
+        raise EchoError(Code.NOT_FOUND, f"no correction {correction_id}")
+    return _correction(row)
+
+
+async def _decide(
+    session: AsyncSession,
+    correction_id: str,
+    status: CorrectionStatus,
+    actor: str,
+    note: str,
+    transfer: Any,
+) -> Correction:
+    row = await session.execute(
+        text("""UPDATE corrections SET status = :status, decided_by = :actor, decided_at = clock_timestamp(),
+                       decision_note = :note, transfer_id = :transfer WHERE id = :id RETURNING *"""),
+        {"id": correction_id, "status": status, "actor": actor, "note": note, "transfer": transfer},
+    )
+    return _correction(row.one())
+
+
+def _check_balanced(legs: Sequence[CorrectionLeg]) -> None:
+    sums: dict[str, int] = {}
+    for leg in legs:
+        unit = "krw" if leg.bucket is None else leg.bucket.value
+        sums[unit] = sums.get(unit, 0) + leg.amount
+    wrong = {unit: total for unit, total in sums.items() if total}
+    if wrong or not legs:
+        raise EchoError(Code.VALIDATION_FAILED, f"postings do not sum to zero: {wrong}")
+
+
+def _correction(row: Row[Any]) -> Correction:
+    return Correction(
+        id=row.id,
+        reason=row.reason,
+        legs=tuple(CorrectionLeg.model_validate(leg) for leg in row.legs),
+        kind=row.kind,
+        subject=row.subject,
+        status=row.status,
+        proposed_by=row.proposed_by,
+        proposed_at=row.proposed_at,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        decision_note=row.decision_note,
+        transfer_id=None if row.transfer_id is None else str(row.transfer_id),
+    )
