@@ -24,6 +24,12 @@ from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
 from dev.servers.temporal import NAMESPACE, Temporal
 from dev.stack import migrate
 from dev.toolchain import find
+from tests.standins import (  # fixtures for all tests  # noqa: F401
+    portone_process,
+    portone_standin,
+    stripe_process,
+    stripe_standin,
+)
 
 # A developer's own settings must not lead tests to other servers than these.
 for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMPORAL_"))]:
