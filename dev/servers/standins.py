@@ -1,4 +1,4 @@
-"""The payment stand-ins (`dev.standins`), each in a process of its own, with keys that stay the same per data folder."""
+"""The payment stand-ins (`dev.standins`), each in its own process, with keys that last as long as the data folder."""
 
 from __future__ import annotations
 

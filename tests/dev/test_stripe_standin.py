@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import stripe
 
 from dev.servers.standins import StripeStandIn
@@ -17,18 +20,22 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 ON_SITE: Any = {"enabled": True, "allow_redirects": "never"}
 
 
-def client_of(standin: StripeStandIn, *, retries: int = 0) -> stripe.StripeClient:
-    return stripe.StripeClient(
+@asynccontextmanager
+async def client_of(standin: StripeStandIn, *, retries: int = 0) -> AsyncIterator[stripe.StripeClient]:
+    http = stripe.HTTPXClient(timeout=5)
+    yield stripe.StripeClient(
         standin.secret_key,
         base_addresses={"api": standin.url},
-        http_client=stripe.HTTPXClient(timeout=5),
+        http_client=http,
         max_network_retries=retries,
     )
+    await http.close_async()
 
 
-@pytest.fixture
-def client(stripe_standin: StripeStandIn) -> stripe.StripeClient:
-    return client_of(stripe_standin)
+@pytest_asyncio.fixture
+async def client(stripe_standin: StripeStandIn) -> AsyncIterator[stripe.StripeClient]:
+    async with client_of(stripe_standin) as opened:
+        yield opened
 
 
 async def paid(client: stripe.StripeClient, amount: int = 10_000, **more: Any) -> stripe.PaymentIntent:
@@ -55,7 +62,9 @@ async def test_the_version_is_that_of_the_pinned_library(client: stripe.StripeCl
 
 
 async def test_a_card_payment_succeeds_and_its_fee_is_in_the_balance(client: stripe.StripeClient) -> None:
-    intent = await paid(client, metadata={"purchase_id": "pur_1"}, expand=["latest_charge.balance_transaction"])
+    intent = await paid(
+        client, metadata={"purchase_id": "pur_1"}, expand=["latest_charge.balance_transaction"]
+    )
     assert (intent.status, intent.amount_received) == ("succeeded", 10_000)
     assert intent.metadata["purchase_id"] == "pur_1"
     charge: Any = intent.latest_charge
