@@ -5,21 +5,47 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from temporalio import activity
 from temporalio.client import Client
 
 from activities.files import engines_root
 from contracts.ledger import TransferOrigin
+from contracts.payments import Provider
+from contracts.payments import ProviderEvent
+from contracts.purchases import PurchaseInput
 from contracts.settings import Settings
 from contracts.video_job import JobInput
 from db.engine import Database
 from media.sandbox import Sandbox, SandboxPool
 from providers.notifications import Notifier, notifier
+from providers.payments import Payments, payments
 from storage.cache import SourceCache
 from storage.store import Store
 
-StartJob = Callable[[JobInput], Awaitable[bool]]
+
+class Starter(Protocol):
+    """Starts and wakes workflows; given by the worker, since activities do not know them."""
+
+    @property
+    def start_job(self) -> Callable[[JobInput], Awaitable[bool]]:
+        """False when it was started before."""
+        ...
+
+    @property
+    def start_purchase(self) -> Callable[[PurchaseInput], Awaitable[bool]]:
+        """False when it runs."""
+        ...
+
+    @property
+    def deliver_event(self) -> Callable[[PurchaseInput, ProviderEvent], Awaitable[None]]: ...
+
+    @property
+    def announce_refund(self) -> Callable[[PurchaseInput], Awaitable[None]]: ...
+
+    @property
+    def cancel_purchase(self) -> Callable[[PurchaseInput], Awaitable[None]]: ...
 
 
 @dataclass(frozen=True)
@@ -32,14 +58,15 @@ class Rooms:
     cache: SourceCache
     engines: SandboxPool
     notifier: Notifier
+    payments: dict[Provider, Payments]
+    """Those that are configured."""
     temporal: Client
-    start_job: StartJob
-    """Given by the worker, since activities do not know workflows."""
+    starter: Starter
 
 
 @asynccontextmanager
 async def open_rooms(
-    settings: Settings, temporal: Client, *, start_job: StartJob, engines: int
+    settings: Settings, temporal: Client, *, starter: Starter, engines: int
 ) -> AsyncIterator[Rooms]:
     """`engines`: warm engine processes of this worker; a role without any media work has none."""
     store = Store.from_settings(settings)
@@ -50,13 +77,16 @@ async def open_rooms(
         cache=SourceCache(store, settings.work_dir, settings.work_dir_bytes_max),
         engines=SandboxPool(engines, lambda: _sandbox(settings)),
         notifier=notifier(settings),
+        payments=payments(settings),
         temporal=temporal,
-        start_job=start_job,
+        starter=starter,
     )
     try:
         yield rooms
     finally:
         await rooms.engines.aclose()
+        for provider in rooms.payments.values():
+            await provider.aclose()
         await rooms.database.aclose()
         store.close()
 
@@ -67,7 +97,7 @@ def _sandbox(settings: Settings) -> Sandbox:
     )
 
 
-def origin(job_id: str, *, actor: str = "", reason: str = "") -> TransferOrigin:
+def origin(job_id: str = "", *, purchase_id: str = "", actor: str = "", reason: str = "") -> TransferOrigin:
     """The running activity, as the ledger and the saga log name it."""
     info = activity.info()
     return TransferOrigin(
@@ -76,5 +106,6 @@ def origin(job_id: str, *, actor: str = "", reason: str = "") -> TransferOrigin:
         workflow_id=info.workflow_id or "",
         run_id=info.workflow_run_id or "",
         job_id=job_id,
+        purchase_id=purchase_id,
         reason=reason,
     )
