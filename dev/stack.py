@@ -13,8 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev import codec_keys
 from dev.failures import ServerFailed
+from dev.issuer import WebUi
 from dev.servers.issuer import Issuer
+from dev.servers.ports import port_for
 from dev.servers.postgres import Postgres
 from dev.servers.process import Server, together
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
@@ -40,25 +43,29 @@ class Stack:
     async def below(cls, data_dir: Path, *, durable: bool = True) -> Stack:
         """Nothing runs yet. Raises `ToolMissing` when a server program can neither be found nor built."""
         logs = data_dir / "logs"
+        issuer = None if "ECHOSHOT_OIDC_ISSUER" in os.environ else Issuer(data_dir, logs)
+        temporal: Temporal | None = None
+        if "TEMPORAL_ADDRESS" not in os.environ:
+            temporal = Temporal(data_dir, logs, await find.temporal(), issuer.url if issuer else "")
+        if issuer is not None and temporal is not None:
+            issuer.web_ui = WebUi(temporal.ui_url, f"http://127.0.0.1:{port_for('api', data_dir)}/codec")
         return cls(
             data_dir,
             None if "ECHOSHOT_DATABASE_URL" in os.environ else Postgres(data_dir, logs, durable=durable),
-            None if "TEMPORAL_ADDRESS" in os.environ else Temporal(data_dir, logs, await find.temporal()),
+            temporal,
             None
             if "ECHOSHOT_S3_ENDPOINT" in os.environ
             else ObjectStore(data_dir, logs, await find.versitygw()),
-            None if "ECHOSHOT_OIDC_ISSUER" in os.environ else Issuer(data_dir, logs),
+            issuer,
         )
 
     async def start(self) -> None:
         """All servers at once; on return the schema is migrated, and bucket and namespace exist."""
         tasks: list[Callable[[], Awaitable[None]]] = [
             self._start_database,
-            self._start_temporal,
+            self._start_issuer_and_temporal,
             self._start_s3,
         ]
-        if self.issuer is not None:
-            tasks.append(self.issuer.start)
         try:
             await together(tasks)
         except BaseException:
@@ -79,6 +86,8 @@ class Stack:
                 "TEMPORAL_NAMESPACE": NAMESPACE,
                 "ECHOSHOT_TEMPORAL_UI_URL": self.temporal.ui_url,
             }
+            if self.temporal.decodes:
+                found |= codec_keys.kept_below(self.data_dir)
         if self.s3 is not None:
             found |= {
                 "ECHOSHOT_S3_ENDPOINT": self.s3.endpoint,
@@ -105,7 +114,10 @@ class Stack:
             environment["ECHOSHOT_DATABASE_URL"] = self.postgres.sqlalchemy_url(DATABASE)
         await migrate(environment)
 
-    async def _start_temporal(self) -> None:
+    async def _start_issuer_and_temporal(self) -> None:
+        # In this order: the Web UI asks the issuer for its keys when it starts.
+        if self.issuer is not None:
+            await self.issuer.start()
         if self.temporal is not None:
             await self.temporal.start()
         else:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import httpx
 
-from dev.issuer import Signer
+from dev.issuer import Signer, WebUi
 from dev.servers.ports import port_for
 from dev.servers.process import Server
 
 
 class Issuer(Server):
-    """`url` is the `iss` of its tokens; `signer` makes the same tokens without a request."""
+    """`url` is the `iss` of its tokens; `signer` makes the same tokens without a request.
+
+    People can sign in to `web_ui` when it is set before the start.
+    """
 
     name = "issuer"
 
@@ -21,6 +24,7 @@ class Issuer(Server):
         super().__init__(log_dir)
         self._key_file = data_dir / "issuer.key.json"
         self._port = port_for(self.name, data_dir)
+        self.web_ui: WebUi | None = None
 
     @property
     def url(self) -> str:
@@ -34,14 +38,11 @@ class Issuer(Server):
         self._key_file.parent.mkdir(parents=True, exist_ok=True)
 
     def command(self) -> list[str]:
+        web_ui = self.web_ui
         return [
-            sys.executable,
-            "-m",
-            "dev.issuer",
-            "--port",
-            str(self._port),
-            "--key-file",
-            str(self._key_file),
+            *(sys.executable, "-m", "dev.issuer"),
+            *("--port", str(self._port), "--key-file", str(self._key_file)),
+            *(("--ui-url", web_ui.url, "--codec-url", web_ui.codec_url) if web_ui else ()),
         ]
 
     async def probe(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import httpx
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.namespace.v1 import NamespaceConfig
@@ -21,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from dev.servers.ports import port_for
 from dev.servers.process import Server
+from dev.servers.temporal_ui import WebUi
 from dev.toolchain.find import TemporalBuild, TemporalCli
 
 NAMESPACE = "default"
@@ -48,7 +48,10 @@ class Temporal(Server):
 
     name = "temporal"
 
-    def __init__(self, data_dir: Path, log_dir: Path, programs: TemporalCli | TemporalBuild) -> None:
+    def __init__(
+        self, data_dir: Path, log_dir: Path, programs: TemporalCli | TemporalBuild, issuer_url: str = ""
+    ) -> None:
+        """With `issuer_url` the Web UI wants people to sign in there; that issuer must run before the start."""
         super().__init__(log_dir)
         self._data = data_dir / "temporal"
         self._programs = programs
@@ -57,7 +60,15 @@ class Temporal(Server):
         self._http_port = port_for("temporal-http", data_dir)
         self._ui_port = port_for("temporal-ui", data_dir)
         self._ui = (
-            _WebUi(self._data / "ui", log_dir, programs.ui, self._ui_port, self.address)
+            WebUi(
+                self._data / "ui",
+                log_dir,
+                programs.ui,
+                port=self._ui_port,
+                temporal_address=self.address,
+                namespace=NAMESPACE,
+                issuer_url=issuer_url,
+            )
             if isinstance(programs, TemporalBuild)
             else None
         )
@@ -65,6 +76,11 @@ class Temporal(Server):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self._server_ports['frontend']}"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether people can read encrypted payloads in the Web UI; that of `start-dev` knows no sign-in."""
+        return self._ui is not None and self._ui.signs_in
 
     @property
     def ui_url(self) -> str:
@@ -174,47 +190,6 @@ class Temporal(Server):
 
 
 _SERVICES = ("frontend", "history", "matching", "worker")
-
-
-class _WebUi(Server):
-    name = "temporal-ui"
-
-    def __init__(self, data: Path, log_dir: Path, program: Path, port: int, temporal_address: str) -> None:
-        super().__init__(log_dir)
-        self._data = data
-        self._program = program
-        self._port = port
-        self._temporal_address = temporal_address
-
-    async def prepare(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
-        config = {
-            "temporalGrpcAddress": self._temporal_address,
-            "host": "127.0.0.1",
-            "port": self._port,
-            "enableUi": True,
-            "defaultNamespace": NAMESPACE,
-            "disableNewsFetch": True,
-            "cors": {"allowOrigins": [f"http://127.0.0.1:{self._port}"]},
-        }
-        (self._data / "development.yaml").write_text(json.dumps(config, indent=1))
-
-    def command(self) -> list[str]:
-        return [
-            str(self._program),
-            "--root",
-            str(self._data),
-            "--config",
-            ".",
-            "--env",
-            "development",
-            "start",
-        ]
-
-    async def probe(self) -> None:
-        async with httpx.AsyncClient() as client:
-            response = await client.get(f"http://127.0.0.1:{self._port}/api/v1/settings")
-            response.raise_for_status()
 
 
 async def prepare_namespace(address: str, namespace: str) -> None:

@@ -45,9 +45,12 @@ async def temporal() -> TemporalCli | TemporalBuild:
         await _download_cli()
         if downloaded := _downloaded_cli():
             return TemporalCli(downloaded)
-    return TemporalBuild(
-        await asyncio.to_thread(build, _TEMPORAL_SERVER), await asyncio.to_thread(build, _TEMPORAL_UI)
-    )
+    return TemporalBuild(await asyncio.to_thread(build, _TEMPORAL_SERVER), await temporal_ui())
+
+
+async def temporal_ui() -> Path:
+    """The Web UI alone, which unlike that of `TemporalCli` knows sign-in. Raises `ToolMissing`."""
+    return await asyncio.to_thread(build, _TEMPORAL_UI)
 
 
 async def versitygw() -> Path:
