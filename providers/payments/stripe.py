@@ -40,9 +40,9 @@ from contracts.payments import (
     RefundState,
 )
 from contracts.settings import StripeSettings
-from contracts.timing import PROVIDER_CALL
 from providers.payments import stripe_objects as objects
 from providers.payments.breaker import Breaker, Busy, Outage
+from providers.payments.stripe_http import StripeHttp
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -76,7 +76,7 @@ class StripePayments:
         self._publishable_key = settings.publishable_key
         self._breaker = breaker or Breaker(Provider.STRIPE)
         self._now = now
-        self._http = stripe.HTTPXClient(timeout=PROVIDER_CALL.total_seconds())
+        self._http = StripeHttp()
         self._api = stripe.StripeClient(
             settings.secret_key.get_secret_value(),
             stripe_version=API_VERSION,
@@ -300,7 +300,7 @@ async def _translated(send: Callable[[], Awaitable[T]]) -> T:
     try:
         return await send()
     except stripe.APIConnectionError as error:
-        raise Outage(f"connection failed ({type(error.__cause__).__name__})") from error
+        raise Outage(f"connection failed ({error.user_message})") from error
     except stripe.RateLimitError as error:
         raise Busy("too many requests", _retry_after_s(error)) from error
     except stripe.IdempotencyError as error:

@@ -19,6 +19,7 @@ from dev.standins.stripe import (
     payment_intents,
     payment_methods,
     refunds,
+    search,
 )
 from dev.standins.stripe.account import API_VERSION, Account
 from dev.standins.stripe.confirmation import Confirm
@@ -66,6 +67,7 @@ OPERATIONS = (
     Operation("POST", "/v1/payment_methods/*/detach", Params, payment_methods.detach),
     Operation("POST", "/v1/payment_intents", payment_intents.Create, payment_intents.create),
     Operation("GET", "/v1/payment_intents", payment_intents.ListIntents, payment_intents.list_intents),
+    Operation("GET", "/v1/payment_intents/search", search.Search, search.search_intents),
     Operation(
         "GET",
         "/v1/payment_intents/*",
@@ -147,7 +149,7 @@ class StripeDialect:
             return Answer(error.status, error.body)
         finally:
             self._account.request = {"id": None, "idempotency_key": None}
-        return Answer(200, body | {"url": path} if body["object"] == "list" else body)
+        return Answer(200, body | {"url": path} if body["object"] in ("list", "search_result") else body)
 
     def _is_client(self, headers: Mapping[str, str]) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -116,7 +116,8 @@ def create(account: Account, params: Create) -> JsonObject:
     )
     if params.confirm:
         check_return_url(intent, asked)
-    account.store.add("payment_intent", intent, {"customer": params.customer})
+    searchable = {f"metadata.{key}": value for key, value in intent["metadata"].items()}
+    account.store.add("payment_intent", intent, {"customer": params.customer, **searchable})
     account.emit("payment_intent.created", intent)
     return ask_bank(account, intent, method, asked) if params.confirm else intent
 
