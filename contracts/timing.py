@@ -30,6 +30,10 @@ NOTIFY_ATTEMPT = timedelta(seconds=15)
 FAREWELL_MAX = timedelta(minutes=10)
 """What follows the settlement of a job (notice, clean-up) may hold up the end of its workflow for so long."""
 
+RECONCILE_ATTEMPT = timedelta(hours=1)
+RECONCILE_HEARTBEAT = timedelta(minutes=2)
+"""A beat per batch of the provider's entries, each of which may wait for the provider."""
+
 SWEEP_ATTEMPT = timedelta(minutes=5)
 SWEEP_HEARTBEAT = timedelta(seconds=30)
 RETENTION_ATTEMPT = timedelta(hours=1)
@@ -46,6 +50,12 @@ PAYMENT_LOOKS = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=
 CARE_LOOKS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6))
 """A paid purchase with an open refund or dispute asks the provider how it stands: after so long, the last one
 repeated."""
+
+CHECKOUT_WAIT = timedelta(seconds=10)
+"""Who asks for a purchase's checkout waits so long for the provider; Temporal takes few waiting questions at once."""
+
+LATE_PAYMENT = timedelta(minutes=5)
+"""A payment whose creation was cut off shows at the provider by then: Stripe's search lags by a minute or more."""
 
 PROVIDER_CALL = timedelta(seconds=10)
 """One HTTP call to a payment provider."""

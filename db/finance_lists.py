@@ -20,6 +20,7 @@ from db.pages import Page, Rows, cut
 class Listing:
     """A list, newest first. Its words are ours alone: what a caller says comes in as parameters."""
 
+    name: str
     view: str
     id: str
     order: tuple[str, ...]
@@ -39,6 +40,7 @@ SINCE = "created_at >= :from"
 UNTIL = "created_at < :to"
 
 TRANSFERS = Listing(
+    name="transfers",
     view="analytics.transfers",
     id="id",
     order=("seq",),
@@ -55,6 +57,7 @@ TRANSFERS = Listing(
 )
 
 PURCHASES = Listing(
+    name="purchases",
     view="analytics.purchases",
     id="id",
     order=("created_at", "id"),
@@ -70,6 +73,7 @@ PURCHASES = Listing(
 )
 
 REFUNDS = Listing(
+    name="refunds",
     view="analytics.refunds",
     id="id",
     order=("created_at", "id"),
@@ -88,6 +92,7 @@ REFUNDS = Listing(
 )
 
 LIABILITY = Listing(
+    name="liability",
     view="(SELECT * FROM analytics.liability WHERE credits > 0) liability",
     id="transfer_id",
     order=("bought_at", "transfer_id"),
@@ -98,6 +103,7 @@ LIABILITY = Listing(
 )
 
 REVENUE = Listing(
+    name="revenue",
     view="analytics.revenue",
     id="transfer_id",
     order=("seq",),
@@ -163,7 +169,10 @@ def _select(listing: Listing, where: list[str], direction: str) -> str:
 
 async def _place(session: AsyncSession, listing: Listing, cursor: str) -> RowMapping:
     """Where the row with the id `cursor` stands in the list."""
-    query = f"SELECT {', '.join(listing.order)} FROM {listing.view} WHERE {listing.id} = cast(:cursor AS {listing.id_type})"  # noqa: S608
+    query = (
+        f"SELECT {', '.join(listing.order)} FROM {listing.view} "  # noqa: S608 - our own words
+        f"WHERE {listing.id} = cast(:cursor AS {listing.id_type})"
+    )
     row = (await session.execute(text(query), {"cursor": cursor})).mappings().first()
     if row is None:
         raise EchoError(Code.CURSOR_INVALID, "no such row in this list")

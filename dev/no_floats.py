@@ -13,6 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 MONEY = ("contracts", "db", "providers/payments", "activities/payments.py", "workflows/token_purchase.py")
 MEASURES = {
+    "contracts/signing.py": "names them in order to refuse them",
     "contracts/media.py": "frame rates, seconds and picture quality",
     "contracts/kinds/enhance.py": "frame rates and seconds",
     "db/engine.py": "seconds of back-off",
