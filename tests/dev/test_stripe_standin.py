@@ -39,16 +39,15 @@ async def client(stripe_standin: StripeStandIn) -> AsyncIterator[stripe.StripeCl
 
 
 async def paid(client: stripe.StripeClient, amount: int = 10_000, **more: Any) -> stripe.PaymentIntent:
-    return await client.v1.payment_intents.create_async(
-        {
-            "amount": amount,
-            "currency": "krw",
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-            "automatic_payment_methods": ON_SITE,
-            **more,
-        }
-    )
+    params: Any = {
+        "amount": amount,
+        "currency": "krw",
+        "payment_method": "pm_card_visa",
+        "confirm": True,
+        "automatic_payment_methods": ON_SITE,
+        **more,
+    }
+    return await client.v1.payment_intents.create_async(params)
 
 
 async def raw(standin: StripeStandIn, method: str, path: str, **more: Any) -> httpx.Response:
