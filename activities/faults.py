@@ -73,11 +73,13 @@ def _limited(info: activity.Info) -> bool:
 def as_application_error(error: EchoError, attempt: int, *, limited: bool = True) -> ApplicationError:
     worn_out = limited and error.code in ENGINE_FAULTS and attempt >= ENGINE_ATTEMPTS_MAX
     hopeless = worn_out or not error.retryable
+    asked_to_wait_s = error.fields.get("retry_after_s")
     return ApplicationError(
         error.detail or error.info.en,
         error.fields,
         type=error.code,
         non_retryable=hopeless,
+        next_retry_delay=timedelta(seconds=asked_to_wait_s) if isinstance(asked_to_wait_s, int) else None,
         # Bad input is daily business: it belongs in no error log and in no alert.
         category=ApplicationErrorCategory.UNSPECIFIED if error.retryable else ApplicationErrorCategory.BENIGN,
     )

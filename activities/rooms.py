@@ -12,8 +12,7 @@ from temporalio.client import Client
 
 from activities.files import engines_root
 from contracts.ledger import TransferOrigin
-from contracts.payments import Provider
-from contracts.payments import ProviderEvent
+from contracts.payments import Provider, ProviderEvent
 from contracts.purchases import PurchaseInput
 from contracts.settings import Settings
 from contracts.video_job import JobInput

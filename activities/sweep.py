@@ -76,7 +76,7 @@ class SweepActivities:
         try:
             status = await self._workflow_status(job.job_id)
             if status is None:
-                return Swept.STARTED if await self._rooms.start_job(job) else Swept.LEFT
+                return Swept.STARTED if await self._rooms.starter.start_job(job) else Swept.LEFT
             if status in ENDED:
                 return Swept.SETTLED if await self._settle(job, status) else Swept.LEFT
         except Exception as failure:

@@ -10,7 +10,7 @@ from contracts.ids import JobId, PurchaseId, UserId, VideoId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 from contracts.media import Artifact, EngineUse, MediaInfo, Thumbnail, Verification
-from contracts.payments import RefundTo
+from contracts.purchases import RefundRequest
 from contracts.timing import JobDeadlines
 
 
@@ -102,8 +102,8 @@ class Release(Contract):
     failure_code: str
     detail: str = ""
     actor: str = "system:VideoJobWorkflow"
-    refund_to: RefundTo | None = None
-    """Support's word on where the charge goes; None: where the customer chose."""
+    refund: RefundRequest | None = None
+    """Support's word: back to the card, wherever the customer wanted it. None: where the customer chose."""
 
 
 class Settled(Contract):

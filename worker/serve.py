@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 from datetime import timedelta
-from functools import partial
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -24,7 +23,7 @@ from contracts.settings import Settings
 from worker.metrics import runtime_with_metrics
 from worker.roles import Role
 from worker.schedules import keep_schedules
-from workflows.client import connect, start_job
+from workflows.client import connect, starter
 from workflows.sandbox import sandboxed_runner
 
 log = logging.getLogger(__name__)
@@ -47,9 +46,10 @@ async def serve(role: Role, settings: Settings) -> None:
     client = await _connect_patiently(settings, runtime_with_metrics(settings), stop)
     if client is None:
         return
-    starter = partial(start_job, client, settings)
     async with (
-        open_rooms(settings, client, start_job=starter, engines=role.engines(settings)) as rooms,
+        open_rooms(
+            settings, client, starter=starter(client, settings), engines=role.engines(settings)
+        ) as rooms,
         build_worker(role, rooms),
     ):
         log.info("serving %s with %d slots", role.queue, role.slots(settings))

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.maintenance import RetentionWorkflow, SweepWorkflow
+from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SweepWorkflow
+from workflows.reconcile import ReconcileWorkflow
+from workflows.token_purchase import TokenPurchaseWorkflow
 from workflows.video_job import VideoJobWorkflow
 
-WORKFLOWS: tuple[type[Any], ...] = (VideoJobWorkflow, SweepWorkflow, RetentionWorkflow)
+WORKFLOWS: tuple[type[Any], ...] = (
+    VideoJobWorkflow,
+    TokenPurchaseWorkflow,
+    SweepWorkflow,
+    RetentionWorkflow,
+    ExpiryWorkflow,
+    ReconcileWorkflow,
+)

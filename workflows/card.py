@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from contracts.errors import sentence
 from contracts.jobs import JobStatus
+from contracts.payments import RefundTo
+from contracts.purchases import ChargeState
 from workflows.faults import Fault
 
 STATUS_KO = {
@@ -30,9 +32,16 @@ class Card:
     credits_short: int = 0
     fault: Fault | None = None
     """Why the job waits for support, or why it ended."""
+    charge: ChargeState | None = None
+    """How the job was paid by card."""
+    awaits_payment: bool = False
+    refund_krw: int = 0
+    """Won on their way back to the card."""
 
     def markdown(self) -> str:
         parts = [f"### {self._heading()}", self._money()]
+        if self.charge is not None:
+            parts.append(self._card_payment(self.charge))
         if self.fault is not None:
             parts.append(self._fault(self.fault))
         parts.append(self._buttons())
@@ -53,11 +62,30 @@ class Card:
             if self.credits_captured:
                 taken = self.credits_captured
                 return f"**크레딧:** {taken} 차감됨\n**Credits:** {taken} captured"
+            if self.awaits_payment:
+                return (
+                    "**크레딧:** 차감 없음, 결제되지 않음\n**Credits:** none taken, the card was not charged"
+                )
             return "**크레딧:** 차감 없음, 보류분 반환됨\n**Credits:** none taken, the hold was released"
+        if self.awaits_payment:
+            return "**크레딧:** 카드 결제를 기다립니다\n**Credits:** waits for the payment by card"
         return (
             f"**크레딧:** {self.credits_held} 보류 중 (아직 차감되지 않음)\n"
             f"**Credits:** {self.credits_held} held (nothing taken yet)"
         )
+
+    def _card_payment(self, charge: ChargeState) -> str:
+        ko, en = f"**카드:** {charge.amount_krw:,}원 결제됨", f"**Card:** {charge.amount_krw:,} won paid"
+        if self.refund_krw:
+            ko += f", {self.refund_krw:,}원 카드로 환불"
+            en += f", {self.refund_krw:,} won go back to the card"
+        elif not self.status.settled and charge.refund_to is RefundTo.CARD:
+            ko += " (실패하면 카드로 환불)"
+            en += " (goes back to the card if the job fails)"
+        elif self.status is not JobStatus.SUCCEEDED:
+            ko += " (실패하면 크레딧으로 남음)"
+            en += " (stays as credits if the job fails)"
+        return f"{ko}\n{en}"
 
     def _fault(self, fault: Fault) -> str:
         return (
@@ -76,6 +104,13 @@ class Card:
                 "취소하려면 *Request Cancellation*.\n"
                 f"**To do:** continues by itself once the customer adds {self.credits_short} credits. "
                 "To stop it: *Request Cancellation*."
+            )
+        if self.fault is not None and self.charge is not None:
+            return (
+                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 구간은 유지), "
+                "`refund`(종료하고 카드로 환불) 또는 `give_up`(종료; 고객이 정한 대로 카드나 크레딧으로 반환).\n"
+                "**To do:** *More Actions → Send an Update*: `retry` (finished segments are kept), `refund` (end the "
+                "job, all goes back to the card) or `give_up` (end the job, refund as the customer chose)."
             )
         if self.fault is not None:
             return (

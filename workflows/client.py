@@ -1,21 +1,39 @@
-"""How the API and the sweeper start, signal and cancel jobs."""
+"""How the API and the sweeper start, ask, signal and cancel jobs and purchases."""
 
 from __future__ import annotations
 
-from temporalio.client import Client, WorkflowHandle
-from temporalio.common import Priority, WorkflowIDReusePolicy
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowHandle,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
+from contracts.finance import ReconcileRequest
 from contracts.ids import JobId, job_workflow_id
 from contracts.kinds import KINDS
+from contracts.payments import ProviderEvent, PurchaseStatus
+from contracts.purchases import CheckoutAnswer, PurchaseInput
 from contracts.queues import Queue
 from contracts.settings import Settings
 from contracts.video_job import JobInput, JobOutcome
 from workflows import search
 from workflows.codec import data_converter
+from workflows.reconcile import ReconcileWorkflow
 from workflows.summary import summary
+from workflows.token_purchase import TokenPurchaseWorkflow
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
@@ -69,6 +87,19 @@ async def cancel_job(client: Client, settings: Settings, job: JobInput) -> None:
         await _cancel(client, job.job_id)
 
 
+async def start_reconciliation(client: Client, settings: Settings, request: ReconcileRequest) -> None:
+    """Once for one id, however often it is asked for."""
+    with contextlib.suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            ReconcileWorkflow.run,
+            request,
+            id=f"reconcile/{request.reconciliation_id}",
+            task_queue=settings.queue_prefix + Queue.CORE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=summary(f"대사 · reconciliation · {request.requested_by}"),
+        )
+
+
 async def _cancel(client: Client, job_id: JobId) -> bool:
     """False when no such workflow runs."""
     try:
@@ -78,6 +109,117 @@ async def _cancel(client: Client, job_id: JobId) -> bool:
             raise
         return False
     return True
+
+
+# ---- purchases ------------------------------------------------------------------------------------------
+
+
+async def start_purchase(client: Client, settings: Settings, purchase: PurchaseInput) -> bool:
+    """Starts the purchase's workflow, or opens it again. False when it runs."""
+    try:
+        await _start_purchase(client, settings, purchase)
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
+
+
+async def checkout(
+    client: Client, settings: Settings, purchase: PurchaseInput, timeout_s: float
+) -> CheckoutAnswer:
+    """What the app needs to pay; starts the purchase's workflow when it does not run. An answer that does not come
+    within `timeout_s` is CREATED without a checkout: the purchase goes on by itself, ask again."""
+    operation = WithStartWorkflowOperation(
+        TokenPurchaseWorkflow.run,
+        purchase,
+        id=purchase.workflow_id,
+        task_queue=settings.queue_prefix + Queue.CORE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=search.at_purchase(purchase),
+        static_summary=_purchase_summary(purchase),
+        priority=Priority(fairness_key=purchase.user_id),
+    )
+    try:
+        return await client.execute_update_with_start_workflow(
+            TokenPurchaseWorkflow.checkout,
+            start_workflow_operation=operation,
+            rpc_timeout=timedelta(seconds=timeout_s),
+        )
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        if isinstance(error.__cause__, asyncio.CancelledError):
+            raise error.__cause__ from None
+    except RPCError as error:
+        # More ask at once than a workflow answers at once.
+        if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+            raise
+    return CheckoutAnswer(status=PurchaseStatus.CREATED)
+
+
+async def deliver_event(
+    client: Client, settings: Settings, purchase: PurchaseInput, event: ProviderEvent
+) -> None:
+    await _wake_purchase(client, settings, purchase, TokenPurchaseWorkflow.provider_event, event)
+
+
+async def announce_refund(client: Client, settings: Settings, purchase: PurchaseInput) -> None:
+    """A refund is written down; its workflow sends it."""
+    await _wake_purchase(client, settings, purchase, TokenPurchaseWorkflow.refund_requested)
+
+
+async def cancel_purchase(client: Client, settings: Settings, purchase: PurchaseInput) -> None:
+    """A purchase that is paid already, or meanwhile, stays paid."""
+    await _wake_purchase(client, settings, purchase, TokenPurchaseWorkflow.cancel_purchase)
+
+
+@dataclass(frozen=True)
+class Starter:
+    """These functions for activities, which do not know workflows."""
+
+    start_job: Callable[[JobInput], Awaitable[bool]]
+    start_purchase: Callable[[PurchaseInput], Awaitable[bool]]
+    deliver_event: Callable[[PurchaseInput, ProviderEvent], Awaitable[None]]
+    announce_refund: Callable[[PurchaseInput], Awaitable[None]]
+    cancel_purchase: Callable[[PurchaseInput], Awaitable[None]]
+
+
+def starter(client: Client, settings: Settings) -> Starter:
+    return Starter(
+        *(
+            partial(each, client, settings)
+            for each in (start_job, start_purchase, deliver_event, announce_refund, cancel_purchase)
+        )
+    )
+
+
+async def _wake_purchase(
+    client: Client, settings: Settings, purchase: PurchaseInput, signal: Callable[..., None], *args: object
+) -> None:
+    """Signals the purchase's workflow; one that does not run, or no longer, is started with it."""
+    await _start_purchase(
+        client,
+        settings,
+        purchase,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        start_signal=signal.__name__,
+        start_signal_args=args,
+    )
+
+
+async def _start_purchase(client: Client, settings: Settings, purchase: PurchaseInput, **how: Any) -> None:
+    await client.start_workflow(
+        TokenPurchaseWorkflow.run,
+        purchase,
+        id=purchase.workflow_id,
+        task_queue=settings.queue_prefix + Queue.CORE,
+        search_attributes=search.at_purchase(purchase),
+        static_summary=_purchase_summary(purchase),
+        priority=Priority(fairness_key=purchase.user_id),
+        **how,
+    )
+
+
+def _purchase_summary(purchase: PurchaseInput) -> str:
+    won, credits = purchase.amount_krw, purchase.credits
+    return summary(f"결제 · Purchase · {purchase.user_id} · {credits} credits, {won:,} won")
 
 
 def _handle(client: Client, job_id: JobId) -> Handle:

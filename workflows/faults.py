@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from temporalio import workflow
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -13,8 +14,9 @@ from temporalio.exceptions import (
     is_cancelled_exception,
 )
 
-from contracts.errors import DETAIL_LENGTH_MAX, ERRORS, Code
+from contracts.errors import DETAIL_LENGTH_MAX, ERRORS, Code, sentence
 from contracts.jobs import JobStatus
+from contracts.purchases import RefundRequest
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class JobEnds(Exception):
     status: Literal[JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED]
     code: str
     detail: str = ""
+    refund: RefundRequest | None = None
+    """Support wants the charge back on the card, whatever the customer chose."""
 
     @classmethod
     def because_of(cls, failure: BaseException) -> JobEnds:
@@ -64,4 +68,12 @@ class JobEnds(Exception):
             return cls(JobStatus.FAILED, fault.code, f"{fault.step}: {fault.detail}")
         return cls(
             JobStatus.FAILED, Code.INTERNAL, f"{type(failure).__name__}: {failure}"[:DETAIL_LENGTH_MAX]
+        )
+
+
+def refuse_started_copy(workflow_id: str) -> None:
+    """The Web UI's *Start Workflow Like This One* makes a copy with another id; it must not touch money."""
+    if workflow.info().workflow_id != workflow_id:
+        raise ApplicationError(
+            sentence(Code.WORKFLOW_ID_MISMATCH, "en"), type=Code.WORKFLOW_ID_MISMATCH, non_retryable=True
         )

@@ -1,10 +1,17 @@
-"""Scheduled housekeeping: settle jobs whose workflow is gone, delete files whose time has come."""
+"""Scheduled housekeeping: settle jobs whose workflow is gone, delete files and credits whose time has come."""
 
 from __future__ import annotations
 
 from temporalio import workflow
 
-from contracts.maintenance import RetentionReport, RetentionRequest, SweepReport, SweepRequest
+from contracts.maintenance import (
+    ExpiryReport,
+    ExpiryRequest,
+    RetentionReport,
+    RetentionRequest,
+    SweepReport,
+    SweepRequest,
+)
 from workflows import steps
 
 
@@ -22,3 +29,12 @@ class RetentionWorkflow:
     @workflow.run
     async def run(self) -> RetentionReport:
         return await steps.retain(RetentionRequest())
+
+
+@workflow.defn(name="ExpirePromotions")
+class ExpiryWorkflow:
+    """Promotional credits that nobody has used in time; paid ones never expire."""
+
+    @workflow.run
+    async def run(self) -> ExpiryReport:
+        return await steps.expire_promotional(ExpiryRequest())

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
 from workflows.faults import JobEnds
 
 T = TypeVar("T")
@@ -32,8 +35,9 @@ async def _run(undo: Undo, ending: JobEnds) -> None:
     await undo(ending)
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Awaits `work` to its end whatever cancellation arrives meanwhile: for steps that must not be half done."""
+async def to_the_end(work: Coroutine[Any, Any, T], *, on_cancel: Callable[[], None] | None = None) -> T:
+    """Awaits `work` to its end whatever cancellation arrives meanwhile, which `on_cancel` is told of: for what must
+    not be half done."""
     task = asyncio.create_task(work)
     while True:
         try:
@@ -43,3 +47,15 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
             # cancelled the workflow is being evicted from the worker's cache, which must go through.
             if task.cancelled():
                 raise
+            if on_cancel is not None:
+                on_cancel()
+
+
+async def ignoring_failure(work: Awaitable[object]) -> None:
+    """For steps without which the flow goes on: a notice, a clean-up."""
+    try:
+        await work
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise  # the workflow is being cancelled, which it is told only once
+        workflow.logger.warning("best-effort step failed: %s", error)

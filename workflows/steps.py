@@ -15,8 +15,26 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from contracts import enhance_steps, timing
+from contracts.finance import ReconcileReport, ReconcileRequest
 from contracts.kinds.enhance import EnhancePlan, SegmentResult
-from contracts.maintenance import RetentionReport, RetentionRequest, SweepReport, SweepRequest
+from contracts.maintenance import (
+    ExpiryReport,
+    ExpiryRequest,
+    RetentionReport,
+    RetentionRequest,
+    SweepReport,
+    SweepRequest,
+)
+from contracts.purchases import (
+    ChargeState,
+    CheckoutAnswer,
+    ClosePurchase,
+    PurchaseNotice,
+    PurchaseRef,
+    PurchaseState,
+    Refunded,
+    RequestRefund,
+)
 from contracts.queues import Queue
 from contracts.video_job import (
     AdjustHold,
@@ -132,6 +150,55 @@ notify = Step(
     total_max=timing.FAREWELL_MAX, summary=lambda a: a.event,
 )  # fmt: skip
 
+# ---- the purchase ---------------------------------------------------------------------------------------
+
+create_payment = Step(
+    "create_payment", PurchaseRef, CheckoutAnswer, Queue.PROVIDERS, timing.PROVIDER_ATTEMPT, PATIENT,
+)  # fmt: skip
+
+verify_payment = Step(
+    "verify_payment", PurchaseRef, PurchaseState, Queue.PROVIDERS, timing.PROVIDER_ATTEMPT, PATIENT,
+)  # fmt: skip
+
+close_payment = Step(
+    "close_payment", ClosePurchase, PurchaseState, Queue.PROVIDERS, timing.PROVIDER_ATTEMPT, PATIENT,
+    summary=lambda a: f"{a.status.value.lower()}: {a.failure_code}",
+)  # fmt: skip
+
+send_refunds = Step(
+    "send_refunds", PurchaseRef, PurchaseState, Queue.PROVIDERS, timing.PROVIDER_ATTEMPT, PATIENT,
+)  # fmt: skip
+
+reconcile_purchase = Step(
+    "reconcile_purchase", PurchaseRef, PurchaseState, Queue.PROVIDERS, timing.PROVIDER_ATTEMPT, PATIENT,
+)  # fmt: skip
+
+request_refund = Step(
+    "request_refund", RequestRefund, Refunded, Queue.CORE, timing.RECORD_TIMEOUT, PATIENT,
+    summary=lambda a: f"{a.request.reason.value}, asked by {a.request.actor}",
+)  # fmt: skip
+
+dismiss_refund_failures = Step(
+    "dismiss_refund_failures", PurchaseRef, PurchaseState, Queue.CORE, timing.RECORD_TIMEOUT, PATIENT,
+)  # fmt: skip
+
+announce_payment = Step(
+    "announce_payment", PurchaseRef, int, Queue.CORE, timing.RECORD_TIMEOUT, BEST_EFFORT,
+    total_max=timing.FAREWELL_MAX,
+)  # fmt: skip
+
+notify_purchase = Step(
+    "notify_purchase", PurchaseNotice, bool, Queue.PROVIDERS, timing.NOTIFY_ATTEMPT, BEST_EFFORT,
+    total_max=timing.FAREWELL_MAX, summary=lambda a: a.event,
+)  # fmt: skip
+
+charge_state = Step("charge_state", JobRef, ChargeState, Queue.CORE, timing.RECORD_TIMEOUT, PATIENT)
+
+tell_purchase = Step(
+    "tell_purchase", JobRef, bool, Queue.CORE, timing.RECORD_TIMEOUT, BEST_EFFORT,
+    total_max=timing.FAREWELL_MAX,
+)  # fmt: skip
+
 # ---- enhance --------------------------------------------------------------------------------------------
 
 plan_enhance = Step(
@@ -168,8 +235,20 @@ retain = Step(
     heartbeat=timing.TRANSFER_HEARTBEAT,
 )  # fmt: skip
 
+reconcile = Step(
+    "reconcile", ReconcileRequest, ReconcileReport, Queue.PROVIDERS, timing.RECONCILE_ATTEMPT, BEST_EFFORT,
+    heartbeat=timing.RECONCILE_HEARTBEAT, summary=lambda a: a.requested_by,
+)  # fmt: skip
+
+expire_promotional = Step(
+    "expire_promotional", ExpiryRequest, ExpiryReport, Queue.CORE, timing.SWEEP_ATTEMPT, BEST_EFFORT,
+    heartbeat=timing.SWEEP_HEARTBEAT,
+)  # fmt: skip
+
 STEPS: tuple[Step[Any, Any], ...] = (
     hold, adjust_hold, complete, release, record_status, ingest, clean_up, notify,
+    create_payment, verify_payment, close_payment, send_refunds, reconcile_purchase, request_refund,
+    dismiss_refund_failures, announce_payment, notify_purchase, charge_state, tell_purchase,
     plan_enhance, enhance_segment, mux_enhanced,
-    sweep, retain,
+    sweep, retain, expire_promotional, reconcile,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The life of one job, and of the credits that pay for it. One workflow per job, whatever its kind.
 
-    hold → await upload → ingest (fit the hold to the measured price) → pipeline → capture
+    (charge →) hold → await upload → ingest (fit the hold to the measured price) → pipeline → capture
 
 Whatever goes wrong on the way, the hold is released: bad input, a fault that support gives up, a deadline that
 passes, a cancellation. Capture and publication of the result are one database transaction, and so are release
@@ -23,7 +23,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
-from contracts.timing import FUNDS_LOOK
+from contracts.payments import PurchaseStatus
+from contracts.purchases import ChargeState, RefundRequest
+from contracts.timing import CHARGE_LOOK, FUNDS_LOOK
 from contracts.video_job import (
     AdjustHold,
     Complete,
@@ -42,9 +44,9 @@ from contracts.video_job import (
 )
 from workflows import search, steps
 from workflows.card import Card
-from workflows.faults import Fault, JobEnds
+from workflows.faults import Fault, JobEnds, refuse_started_copy
 from workflows.pipelines import PIPELINES
-from workflows.saga import Saga, to_the_end
+from workflows.saga import Saga, ignoring_failure, to_the_end
 
 T = TypeVar("T")
 
@@ -55,22 +57,26 @@ class VideoJobWorkflow:
     def __init__(self, job: JobInput) -> None:
         self._job = job
         self._status = JobStatus.CREATED
-        self._held_credits = job.quote_credits
+        self._held_credits = job.quote_credits if job.purchase_id is None else 0
         self._short_credits = 0
+        self._charge: ChargeState | None = None
+        self._charge_announced = 0
         self._uploaded = job.uploaded
         self._funds_announced = 0
         self._fault: Fault | None = None
         self._waits_for_support = False
-        self._decision: RetryRequest | GiveUpRequest | None = None
+        self._decision: RetryRequest | GiveUpRequest | RefundRequest | None = None
         self._settled: Settled | None = None
 
     @workflow.run
     async def run(self, job: JobInput) -> JobOutcome:
-        refuse_started_copy(job)
+        refuse_started_copy(job.workflow_id)
         saga = Saga()
         result: PipelineResult | None = None
         try:
             saga.on_failure(self._release_hold)
+            if job.purchase_id is not None:
+                await self._await_charge()
             await self._hold_quoted_credits()
             await self._await_upload()
             ingested = await self._with_support(self._ingest)
@@ -92,6 +98,10 @@ class VideoJobWorkflow:
     def funds_added(self) -> None:
         self._funds_announced += 1
 
+    @workflow.signal(description="The purchase is settled. 결제 결과가 나왔습니다.")
+    def charge_settled(self) -> None:
+        self._charge_announced += 1
+
     @workflow.update(
         description="다시 시도: 끝난 구간은 유지됩니다. Try the failed step again; finished segments are kept."
     )
@@ -104,6 +114,14 @@ class VideoJobWorkflow:
         self._decision = request or GiveUpRequest()
         return "작업을 종료하고 크레딧을 돌려드립니다. Ending the job; its credits are released."
 
+    @workflow.update(
+        description="종료하고 카드로 환불. End the job; its charge (or amount_krw, or credits) goes back to the card."
+    )
+    async def refund(self, request: RefundRequest | None = None) -> str:
+        decision = request or RefundRequest()
+        self._decision = decision.model_copy(update={"actor": decision.actor or "support:web-ui"})
+        return "작업을 종료하고 카드로 환불합니다. Ending the job; its charge goes back to the card."
+
     @retry.validator
     def _retry_is_due(self, request: RetryRequest | None = None) -> None:
         self._refuse_unless_waiting_for_support()
@@ -112,12 +130,20 @@ class VideoJobWorkflow:
     def _give_up_is_due(self, request: GiveUpRequest | None = None) -> None:
         self._refuse_unless_waiting_for_support()
 
+    @refund.validator
+    def _refund_is_due(self, request: RefundRequest | None = None) -> None:
+        self._refuse_unless_waiting_for_support()
+        if self._charge is None:
+            raise _conflict(
+                "카드로 결제한 작업이 아닙니다. `give_up`을 누르세요. Not paid by card: press `give_up`."
+            )
+        if request is not None and request.amount_krw is not None and request.credits is not None:
+            raise _conflict("amount_krw 또는 credits 중 하나만. Give amount_krw or credits, not both.")
+
     def _refuse_unless_waiting_for_support(self) -> None:
         if not self._waits_for_support or self._decision is not None:
-            raise ApplicationError(
-                f"이 작업은 지원을 기다리고 있지 않습니다. The job is {self._status} and does not wait for support.",
-                type=Code.JOB_STATE_CONFLICT,
-                non_retryable=True,
+            raise _conflict(
+                f"이 작업은 지원을 기다리고 있지 않습니다. The job is {self._status} and does not wait for support."
             )
 
     @workflow.query(description="상태. State of the job as its workflow sees it.")
@@ -126,8 +152,30 @@ class VideoJobWorkflow:
 
     # ---- the steps, in order ----------------------------------------------------------------------------
 
+    async def _await_charge(self) -> None:
+        """The purchase says when it is settled; should that word be lost, a look now and then finds out."""
+        deadline = workflow.now() + timedelta(seconds=self._job.deadlines.payment_s)
+        while True:
+            announced = self._charge_announced
+            charge = await steps.charge_state(JobRef(job_id=self._job.job_id))
+            if charge.status is PurchaseStatus.PAID:
+                self._charge = charge
+                return
+            if charge.status in (PurchaseStatus.FAILED, PurchaseStatus.CANCELED):
+                raise JobEnds(JobStatus.FAILED, charge.failure_code or Code.PAYMENT_DECLINED)
+            left = deadline - workflow.now()
+            if charge.status is PurchaseStatus.EXPIRED or left <= timedelta():
+                raise JobEnds(JobStatus.EXPIRED, Code.PAYMENT_EXPIRED)
+            self._show()
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._charge_announced > announced,  # noqa: B023 - waited for in this very pass
+                    timeout=min(left, CHARGE_LOOK),
+                    timeout_summary="next look at the payment, or its deadline",
+                )
+
     async def _hold_quoted_credits(self) -> None:
-        """The API held the credits when it accepted the job; the same transfer id finds that hold again."""
+        """The API, or the payment, held the credits; the same transfer id finds that hold again."""
         self._show()
         self._note(await steps.hold(JobRef(job_id=self._job.job_id)))
 
@@ -185,7 +233,11 @@ class VideoJobWorkflow:
 
     async def _release_hold(self, ending: JobEnds) -> None:
         release = Release(
-            job_id=self._job.job_id, status=ending.status, failure_code=ending.code, detail=ending.detail
+            job_id=self._job.job_id,
+            status=ending.status,
+            failure_code=ending.code,
+            detail=ending.detail,
+            refund=ending.refund,
         )
         self._settle(await steps.release(release), ending.detail)
 
@@ -215,8 +267,14 @@ class VideoJobWorkflow:
         finally:
             # Whoever presses a button from here on is told that it comes too late.
             self._waits_for_support = False
-        if isinstance(self._decision, GiveUpRequest):
-            raise JobEnds(JobStatus.FAILED, Code.GIVEN_UP_BY_SUPPORT, self._decision.reason or fault.detail)
+        match self._decision:
+            case GiveUpRequest(reason=reason):
+                raise JobEnds(JobStatus.FAILED, Code.GIVEN_UP_BY_SUPPORT, reason or fault.detail)
+            case RefundRequest(note=note) as refund:
+                detail = note or fault.detail
+                raise JobEnds(JobStatus.FAILED, Code.GIVEN_UP_BY_SUPPORT, detail, refund)
+            case _:
+                pass
         self._fault = None
         await steps.record_status(StatusChange(job_id=self._job.job_id, status=self._status))
         self._show()
@@ -230,8 +288,11 @@ class VideoJobWorkflow:
         """Notice and clean-up are best effort; then the workflow closes the way the job ended."""
         assert self._settled is not None, "every path above settles the job"
         settled, job_id = self._settled, self._job.job_id
+        if self._job.purchase_id is not None:
+            # To cancel what is not paid, or to send a refund. Its own looks and the sweep find it otherwise.
+            await to_the_end(ignoring_failure(steps.tell_purchase(JobRef(job_id=job_id))))
         await to_the_end(self._tell(_notice_of(settled.status)))
-        await to_the_end(_ignoring_failure(steps.clean_up(JobRef(job_id=job_id))))
+        await to_the_end(ignoring_failure(steps.clean_up(JobRef(job_id=job_id))))
         await workflow.wait_condition(workflow.all_handlers_finished)
         outcome = JobOutcome(
             job_id=job_id,
@@ -265,7 +326,7 @@ class VideoJobWorkflow:
         notice = Notice.model_validate(
             {"job_id": self._job.job_id, "user_id": self._job.user_id, "event": event}
         )
-        await _ignoring_failure(steps.notify(notice))
+        await ignoring_failure(steps.notify(notice))
 
     def _note(self, outcome: HoldOutcome) -> None:
         if outcome.status.settled:
@@ -293,6 +354,9 @@ class VideoJobWorkflow:
             credits_captured=self._settled.credits if self._settled and captured else 0,
             credits_short=self._short_credits,
             fault=self._fault,
+            charge=self._charge,
+            awaits_payment=self._job.purchase_id is not None and self._charge is None,
+            refund_krw=self._settled.refund_krw if self._settled else 0,
         )
         workflow.set_current_details(card.markdown())
         waits = not self._status.settled and (self._fault is not None or self._short_credits > 0)
@@ -305,21 +369,8 @@ class VideoJobWorkflow:
         )
 
 
-def refuse_started_copy(job: JobInput) -> None:
-    """The Web UI's *Start Workflow Like This One* makes a copy with another id; it must not touch money."""
-    if workflow.info().workflow_id != job.workflow_id:
-        raise ApplicationError(
-            sentence(Code.WORKFLOW_ID_MISMATCH, "en"), type=Code.WORKFLOW_ID_MISMATCH, non_retryable=True
-        )
-
-
-async def _ignoring_failure(work: Awaitable[object]) -> None:
-    try:
-        await work
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise  # the workflow is being cancelled, which it is told only once
-        workflow.logger.warning("best-effort step failed: %s", error)
+def _conflict(text: str) -> ApplicationError:
+    return ApplicationError(text, type=Code.JOB_STATE_CONFLICT, non_retryable=True)
 
 
 def _notice_of(status: JobStatus) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,14 @@ from contracts.settings import Settings
 from dev.clips import BAD, GOOD
 from tests.workflows.house import House
 from tests.workflows.stand_ins import StandIns
-from workflows.client import start_job
+from workflows.client import starter
 
 
 @pytest_asyncio.fixture
 async def house(platform_settings: Settings, temporal_client: Client) -> AsyncIterator[House]:
     """The rooms as a transfer or GPU worker opens them, with one engine; activities are called directly."""
-    starter = partial(start_job, temporal_client, platform_settings)
-    async with open_rooms(platform_settings, temporal_client, start_job=starter, engines=1) as rooms:
+    start = starter(temporal_client, platform_settings)
+    async with open_rooms(platform_settings, temporal_client, starter=start, engines=1) as rooms:
         yield House(platform_settings, temporal_client, rooms, StandIns(rooms.database))
 
 

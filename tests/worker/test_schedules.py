@@ -9,6 +9,8 @@ from contracts.queues import Queue
 from tests.workflows.house import House, until, workers
 from worker.schedules import ensure_schedules
 
+NAMES = ["expiry", "retention", "sweep"]
+
 
 async def test_workers_that_start_at_once_make_each_schedule_once(house: House) -> None:
     await asyncio.gather(*(ensure_schedules(house.client, house.settings) for _ in range(3)))
@@ -16,7 +18,7 @@ async def test_workers_that_start_at_once_make_each_schedule_once(house: House) 
 
     async def listed() -> bool:
         found = [each.id async for each in await house.client.list_schedules() if each.id.startswith(prefix)]
-        return sorted(found) == [f"{prefix}retention", f"{prefix}sweep"]
+        return sorted(found) == [f"{prefix}{name}" for name in NAMES]
 
     await until(listed)
     await remove(house)
@@ -50,5 +52,5 @@ async def test_a_scheduled_sweep_runs(house: House) -> None:
 
 
 async def remove(house: House) -> None:
-    for name in ("sweep", "retention"):
+    for name in NAMES:
         await house.client.get_schedule_handle(f"{house.settings.queue_prefix}{name}").delete()

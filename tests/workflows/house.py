@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -33,7 +32,7 @@ from db import books, events, jobs, ledger, saga_log, settlement, users, videos
 from db.tables import Job, User
 from tests.workflows.stand_ins import StandIns
 from workflows import WORKFLOWS
-from workflows.client import start_job
+from workflows.client import start_job, starter
 from workflows.sandbox import sandboxed_runner
 from workflows.video_job import VideoJobWorkflow
 
@@ -205,8 +204,7 @@ class House:
 @asynccontextmanager
 async def open_house(settings: Settings, client: Client) -> AsyncIterator[House]:
     """The rooms, without any worker yet."""
-    starter = partial(start_job, client, settings)
-    async with open_rooms(settings, client, start_job=starter, engines=0) as rooms:
+    async with open_rooms(settings, client, starter=starter(client, settings), engines=0) as rooms:
         yield House(settings, client, rooms, StandIns(rooms.database))
 
 

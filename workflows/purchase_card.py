@@ -1,0 +1,111 @@
+"""The details card of a purchase: what was paid, what goes back, which button support presses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.errors import sentence
+from contracts.payments import PurchaseStatus
+from contracts.purchases import PurchaseInput, PurchaseState
+from workflows.faults import Fault
+
+STATUS_KO = {
+    PurchaseStatus.CREATED: "결제 준비 중",
+    PurchaseStatus.AWAITING_PAYMENT: "결제 대기",
+    PurchaseStatus.PAID: "결제 완료",
+    PurchaseStatus.FAILED: "결제 실패",
+    PurchaseStatus.CANCELED: "취소됨",
+    PurchaseStatus.EXPIRED: "기한 만료",
+}
+
+
+@dataclass(frozen=True)
+class PurchaseCard:
+    """State of one purchase, as far as a person at a support desk needs it."""
+
+    purchase: PurchaseInput
+    state: PurchaseState
+    fault: Fault | None = None
+    """What the provider has refused to answer."""
+
+    @property
+    def needs_attention(self) -> bool:
+        return self.fault is not None or self.state.refunds_failed > 0
+
+    def markdown(self) -> str:
+        parts = [f"### {self._heading()}", self._money()]
+        if self.purchase.job_id is not None:
+            job_id = self.purchase.job_id
+            parts.append(f"**작업:** 이 결제로 진행되는 작업 `job/{job_id}`\n**Pays for:** `job/{job_id}`")
+        if self.state.failure_code is not None:
+            parts.append(_why(self.state.failure_code, self.state.detail))
+        if self.fault is not None:
+            parts.append(_why(self.fault.code, f"{self.fault.step}: {self.fault.detail}"))
+        if self.state.disputes_open:
+            parts.append(
+                "**분쟁:** 카드사가 심사 중이며 해당 크레딧은 동결되어 있습니다.\n"
+                "**Dispute:** the bank decides; its credits are frozen."
+            )
+        parts.append(self._buttons())
+        return "\n\n".join(parts)
+
+    def _heading(self) -> str:
+        heading = f"{STATUS_KO[self.state.status]} · {self.state.status}"
+        if self.needs_attention:
+            return f"⚠ 지원을 기다립니다 · Waits for support ({heading})"
+        return heading
+
+    def _money(self) -> str:
+        won, credits, provider = self.purchase.amount_krw, self.purchase.credits, self.purchase.provider
+        if self.state.status is not PurchaseStatus.PAID:
+            return (
+                f"**금액:** {won:,}원, {credits} 크레딧 ({provider}), 결제되지 않음\n"
+                f"**Amount:** {won:,} won for {credits} credits ({provider}), not paid"
+            )
+        ko = f"**결제:** {won:,}원, {credits} 크레딧 지급 ({provider})"
+        en = f"**Paid:** {won:,} won, {credits} credits granted ({provider})"
+        if self.state.refunded_krw:
+            ko += f", {self.state.refunded_krw:,}원 환불됨"
+            en += f", {self.state.refunded_krw:,} won refunded"
+        if self.state.refunds_open:
+            ko += f", 환불 {self.state.refunds_open}건 진행 중"
+            en += f", {self.state.refunds_open} refund(s) on the way to the card"
+        return f"{ko}\n{en}"
+
+    def _buttons(self) -> str:
+        if self.state.refunds_failed:
+            failed = self.state.refunds_failed
+            return (
+                f"**환불 {failed}건 실패:** 크레딧은 고객에게 되돌려졌습니다. {self.state.detail}\n"
+                f"**{failed} refund(s) failed:** the credits are back with the customer.\n\n"
+                "**할 일:** *More Actions → Send an Update* 에서 `refund`(다시 환불) 또는 "
+                "`dismiss`(다른 방법으로 해결함).\n"
+                "**To do:** *More Actions → Send an Update*: `refund` (try again) or "
+                "`dismiss` (it was solved in another way)."
+            )
+        if self.fault is not None:
+            return (
+                "**할 일:** 결제사 설정(키, 계정)을 확인하세요. 저절로 다시 시도합니다.\n"
+                "**To do:** check the provider's settings (key, account); it is asked again by itself."
+            )
+        if self.state.status is PurchaseStatus.PAID:
+            return (
+                "**할 일:** 없음. 환불하려면 *More Actions → Send an Update* 에서 `refund` "
+                '(예: `{}` 전액, `{"amount_krw": 3000}` 일부).\n'
+                "**To do:** nothing. To refund: *More Actions → Send an Update*: `refund` "
+                '(`{}` all that is unspent, `{"amount_krw": 3000}` a part).'
+            )
+        if self.state.status.settled:
+            return "**할 일:** 없음. 결제된 금액은 없습니다.\n**To do:** nothing; nothing was charged."
+        return (
+            "**할 일:** 없음. 고객이 결제하면 이어집니다. 취소하려면 *Request Cancellation*.\n"
+            "**To do:** nothing; continues once the customer pays. To stop it: *Request Cancellation*."
+        )
+
+
+def _why(code: str, detail: str) -> str:
+    return (
+        f"**무엇이 잘못되었나:** {sentence(code, 'ko')}\n"
+        f"**What went wrong:** {sentence(code, 'en')}\n"
+        f"`{code}`{f' · `{detail}`' if detail else ''}"
+    )
