@@ -82,6 +82,7 @@ async def _run_until_interrupted(data_dir: Path) -> None:
   Temporal Web UI    {given.get("ECHOSHOT_TEMPORAL_UI_URL", "")}
   S3                 {given.get("ECHOSHOT_S3_ENDPOINT", "")}
   Token issuer       {given.get("ECHOSHOT_OIDC_ISSUER", "")}
+  Stripe, PortOne    {given.get("ECHOSHOT_STRIPE__API_BASE", "")} {given.get("ECHOSHOT_PORTONE__API_BASE", "")}
   Logs               {data_dir / "logs"}
   Environment        source {data_dir / "environment.sh"}
   A token            .venv/bin/python -m dev token alice --roles admin

@@ -1,7 +1,9 @@
 """The servers of the platform on one machine, with their state below one data folder.
 
 A server whose address the environment gives (`ECHOSHOT_DATABASE_URL`, `TEMPORAL_ADDRESS`, `ECHOSHOT_S3_ENDPOINT`,
-`ECHOSHOT_OIDC_ISSUER`) is used where it is; the others are started here.
+`ECHOSHOT_OIDC_ISSUER`) is used where it is; the others are started here. A payment provider whose secret the
+environment gives (`ECHOSHOT_STRIPE__SECRET_KEY`, `ECHOSHOT_PORTONE__API_SECRET`) is the real one, with whatever the
+other variables of its group say; for the others a stand-in is started.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dev.servers.ports import port_for
 from dev.servers.postgres import Postgres
 from dev.servers.process import Server, together
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.standins import PortOneStandIn, StandIn, StripeStandIn
 from dev.servers.temporal import NAMESPACE, Temporal, prepare_namespace
 from dev.toolchain import find
 
@@ -38,17 +41,20 @@ class Stack:
     temporal: Temporal | None
     s3: ObjectStore | None
     issuer: Issuer | None
+    stripe: StripeStandIn | None
+    portone: PortOneStandIn | None
 
     @classmethod
     async def below(cls, data_dir: Path, *, durable: bool = True) -> Stack:
         """Nothing runs yet. Raises `ToolMissing` when a server program can neither be found nor built."""
         logs = data_dir / "logs"
+        api_url = f"http://127.0.0.1:{port_for('api', data_dir)}"
         issuer = None if "ECHOSHOT_OIDC_ISSUER" in os.environ else Issuer(data_dir, logs)
         temporal: Temporal | None = None
         if "TEMPORAL_ADDRESS" not in os.environ:
             temporal = Temporal(data_dir, logs, await find.temporal(), issuer.url if issuer else "")
         if issuer is not None and temporal is not None:
-            issuer.web_ui = WebUi(temporal.ui_url, f"http://127.0.0.1:{port_for('api', data_dir)}/codec")
+            issuer.web_ui = WebUi(temporal.ui_url, f"{api_url}/codec")
         return cls(
             data_dir,
             None if "ECHOSHOT_DATABASE_URL" in os.environ else Postgres(data_dir, logs, durable=durable),
@@ -57,6 +63,12 @@ class Stack:
             if "ECHOSHOT_S3_ENDPOINT" in os.environ
             else ObjectStore(data_dir, logs, await find.versitygw()),
             issuer,
+            None
+            if "ECHOSHOT_STRIPE__SECRET_KEY" in os.environ
+            else StripeStandIn(data_dir, logs, f"{api_url}/v1/webhooks/stripe"),
+            None
+            if "ECHOSHOT_PORTONE__API_SECRET" in os.environ
+            else PortOneStandIn(data_dir, logs, f"{api_url}/v1/webhooks/portone"),
         )
 
     async def start(self) -> None:
@@ -65,6 +77,7 @@ class Stack:
             self._start_database,
             self._start_issuer_and_temporal,
             self._start_s3,
+            *(standin.start for standin in self._standins()),
         ]
         try:
             await together(tasks)
@@ -98,12 +111,16 @@ class Stack:
             }
         if self.issuer is not None:
             found["ECHOSHOT_OIDC_ISSUER"] = self.issuer.url
+        for standin in self._standins():
+            found |= standin.settings()
         return found
 
+    def _standins(self) -> list[StandIn]:
+        return [standin for standin in (self.stripe, self.portone) if standin is not None]
+
     def _servers(self) -> list[Server]:
-        return [
-            server for server in (self.postgres, self.temporal, self.s3, self.issuer) if server is not None
-        ]
+        servers = (self.postgres, self.temporal, self.s3, self.issuer, *self._standins())
+        return [server for server in servers if server is not None]
 
     async def _start_database(self) -> None:
         environment: dict[str, str] = {}

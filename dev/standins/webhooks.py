@@ -54,15 +54,19 @@ class Webhooks:
 
     @property
     def behaviour(self) -> WebhookBehaviour:
-        kept = WebhookBehaviour.model_validate(self._store.setting("webhooks", {}))
+        kept = self._kept()
         return kept.model_copy(update={"url": self._first_url if kept.url is None else kept.url})
 
     def behave(self, wanted: WebhookBehaviour) -> None:
-        url = self.behaviour.url if wanted.url is None else wanted.url
+        # The first URL is not kept: it may be another at the next start.
+        url = self._kept().url if wanted.url is None else wanted.url
         self._store.set("webhooks", wanted.model_copy(update={"url": url}).model_dump())
         if wanted.mode is WebhookMode.NORMAL:
             self._store.db.execute("update deliveries set not_before = 0 where delivered_at is null")
         self._wake.set()
+
+    def _kept(self) -> WebhookBehaviour:
+        return WebhookBehaviour.model_validate(self._store.setting("webhooks", {}))
 
     def enqueue(self, event_id: str, body: str) -> None:
         behaviour = self.behaviour
