@@ -57,6 +57,7 @@ def _setup(_: argparse.Namespace) -> int:
     async def find_all() -> None:
         await find.temporal()
         await find.versitygw()
+        await find.stripe_mock()
 
     asyncio.run(find_all())
     return 0

@@ -27,6 +27,7 @@ from dev.toolchain import find
 from tests.standins import (  # fixtures for all tests  # noqa: F401
     portone_process,
     portone_standin,
+    stripe_mock,
     stripe_process,
     stripe_standin,
 )

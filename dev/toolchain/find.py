@@ -18,6 +18,7 @@ from dev.toolchain.gobuild import GoTool, build
 _TEMPORAL_SERVER = GoTool("temporal-server", "temporal", "go.temporal.io/server/cmd/server")
 _TEMPORAL_UI = GoTool("temporal-ui", "temporal", "github.com/temporalio/ui-server/v2/cmd/server")
 _VERSITYGW = GoTool("versitygw", "s3", "github.com/versity/versitygw/cmd/versitygw")
+_STRIPE_MOCK = GoTool("stripe-mock", "stripe", "github.com/stripe/stripe-mock")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ async def versitygw() -> Path:
     if on_path := shutil.which("versitygw"):
         return Path(on_path)
     return await asyncio.to_thread(build, _VERSITYGW)
+
+
+async def stripe_mock() -> Path:
+    """Only tests need it. Raises `ToolMissing` when it is neither on PATH nor can be built."""
+    if on_path := shutil.which("stripe-mock"):
+        return Path(on_path)
+    return await asyncio.to_thread(build, _STRIPE_MOCK)
 
 
 def _downloaded_cli() -> Path | None:
