@@ -1,76 +1,58 @@
-"""Credits, in double entry: every transfer is one immutable row and the postings that it consists of.
+"""Credits and won, in double entry: every transfer is one immutable row and the postings that it consists of.
 
-The rules (balanced, never negative, one resolution a hold, written once) are enforced by the database itself, see
-docs/adr/020 and migration 0002; this module finds the right postings and turns a refusal into words. Each function
-is one step of the caller's transaction and may be repeated with the same transfer id. Amounts are whole credits.
-The user's accounts are locked first, in the order of their ids, so no two transfers can wait for each other.
+The rules (balanced, the shape of its kind, never negative, one resolution a hold, written once) are enforced by the
+database itself, see docs/adr/020 and 022 and migrations 0002 and 0003; this module finds the right postings and turns a
+refusal into words. Each function is one step of the caller's transaction and may be repeated with the same transfer
+id. Amounts are whole credits and whole won.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
+from contracts.finance import CorrectionLeg
 from contracts.ids import TransferId, UserId
 from contracts.ledger import AccountKind, Balance, Bucket, HoldState, TransferKind, TransferOrigin
+from contracts.payments import Provider
+from db.postings import Account, Accounts, Leg, Ref, Transfer, is_recorded, lock, write
 
 SPENDING_ORDER = (Bucket.PROMO, Bucket.PAID)
 """Of a hold and of a capture: what the user has paid for is used last."""
 
-GRANTED_FROM = {Bucket.PROMO: AccountKind.PROMO, Bucket.PAID: AccountKind.ISSUED}
+GRANTED_FROM = {
+    Bucket.PROMO: Ref(AccountKind.PROMO, Bucket.PROMO),
+    Bucket.PAID: Ref(AccountKind.ISSUED, Bucket.PAID),
+}
 
-# The statements, parsed once. NO KEY UPDATE is the lock that the balance trigger takes too. A system account is
-# only named, never locked: all users' transfers meet in it.
+AVAILABLE = Ref(AccountKind.AVAILABLE, Bucket.PAID)
+REFUNDS = Ref(AccountKind.REFUNDS, Bucket.PAID)
+DISPUTES = Ref(AccountKind.DISPUTES, Bucket.PAID)
+DEBT = Ref(AccountKind.DEBT, Bucket.PAID)
+ISSUED = Ref(AccountKind.ISSUED, Bucket.PAID)
+LOSSES = Ref(AccountKind.LOSSES, Bucket.PAID)
+ISSUED_KRW = Ref(AccountKind.ISSUED, None)
 
-LOCK_USER = text("""
-    WITH own AS (SELECT id, kind, bucket, balance FROM accounts WHERE user_id = :user_id
-                  ORDER BY id FOR NO KEY UPDATE)
-    SELECT * FROM own
-     UNION ALL
-    SELECT id, kind, bucket, NULL FROM accounts WHERE user_id IS NULL AND unit = 'credit'""")
+HOLDING = [
+    Ref(kind, bucket) for kind in (AccountKind.AVAILABLE, AccountKind.HELD) for bucket in SPENDING_ORDER
+]
 
-# What a hold consists of never changes, so it may be read beside the lock; whether it is still pending may not.
-LOCK_HOLDER = text("""
-    WITH own AS (SELECT a.id, a.kind, a.bucket, p.amount AS held, h.amount, h.user_id
-                   FROM transfers h
-                   JOIN accounts a ON a.user_id = h.user_id
-                   LEFT JOIN postings p ON p.transfer_id = h.id AND p.account_id = a.id AND a.kind = 'held'
-                  WHERE h.id = :hold_id AND h.kind = 'hold'
-                  ORDER BY a.id FOR NO KEY UPDATE OF a)
-    SELECT * FROM own
-     UNION ALL
-    SELECT id, kind, bucket, NULL, NULL, NULL FROM accounts WHERE user_id IS NULL AND unit = 'credit'""")
-
-OPEN_ACCOUNTS = text("""
-    INSERT INTO accounts (kind, unit, bucket, user_id, balance)
-    SELECT kind, 'credit', bucket, :user_id, 0
-      FROM unnest('{available,held}'::text[]) kind, unnest('{promo,paid}'::text[]) bucket
-     ORDER BY kind, bucket ON CONFLICT DO NOTHING""")
-
-WRITE = text("""
-    WITH transfer AS (
-        INSERT INTO transfers (id, kind, unit, amount, user_id, hold_id, job_id, actor, step, workflow_id, run_id,
-                               reason)
-        VALUES (:id, :kind, 'credit', :amount, :user_id, :hold_id, :job_id, :actor, :step, :workflow_id, :run_id,
-                :reason)
-        ON CONFLICT DO NOTHING RETURNING id)
-    INSERT INTO postings (transfer_id, account_id, amount)
-    SELECT transfer.id, leg.account_id, leg.amount
-      FROM transfer CROSS JOIN unnest(:accounts ::bigint[], :amounts ::bigint[]) leg (account_id, amount)
-    RETURNING transfer_id""")
-
-RECORDED = text("""
-    SELECT t.kind, t.amount, t.user_id, t.hold_id, t.job_id, min(a.bucket) AS bucket
-      FROM transfers t JOIN postings p ON p.transfer_id = t.id JOIN accounts a ON a.id = p.account_id
-     WHERE t.id = :id GROUP BY t.id""")
+HELD = text("""
+    SELECT h.user_id, h.amount, a.bucket, p.amount AS held
+      FROM transfers h JOIN postings p ON p.transfer_id = h.id
+      JOIN accounts a ON a.id = p.account_id AND a.kind = 'held'
+     WHERE h.id = :hold_id AND h.kind = 'hold'""")
 
 RESOLUTION = text("SELECT id, kind, amount FROM transfers WHERE hold_id = :hold_id")
+
+# What a transfer of each kind posts. Amounts of zero are left out.
 
 
 async def grant(
@@ -80,36 +62,238 @@ async def grant(
     amount: int,
     bucket: Bucket,
     origin: TransferOrigin,
+    *,
+    expires_at: datetime | None = None,
 ) -> None:
-    """Credits come into being: promotional ones, or paid ones whose money has been booked elsewhere."""
-    accounts = await _lock_user(session, user_id)
-    legs = [Leg(AccountKind.AVAILABLE, bucket, amount), Leg(GRANTED_FROM[bucket], bucket, -amount)]
-    transfer = Transfer(transfer_id, TransferKind.GRANT, amount, user_id, bucket=bucket)
-    await _write(session, transfer, legs, accounts, origin)
+    """Credits come into being: promotional ones (until `expires_at`), or paid ones whose money has been booked
+    elsewhere."""
+    _require(amount)
+    legs = [Leg(Ref(AccountKind.AVAILABLE, bucket), amount), Leg(GRANTED_FROM[bucket], -amount)]
+    await _book(session, transfer_id, TransferKind.GRANT, amount, user_id, legs, origin, expires_at)
+
+
+async def purchase(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    credits: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+) -> None:
+    """Money has come and its credits are the user's. TRANSFER_CONFLICT when the purchase was paid by another one."""
+    _require(credits, krw)
+    legs = [
+        Leg(AVAILABLE, credits),
+        Leg(ISSUED, -credits),
+        Leg(_cash(provider), krw),
+        Leg(ISSUED_KRW, -krw),
+    ]
+    await _book(session, transfer_id, TransferKind.PURCHASE, credits, user_id, legs, origin)
+
+
+async def reserve_refund(
+    session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
+) -> None:
+    """Put credits on their way back to the card, before the provider is asked. CREDITS_SHORT when they are spent."""
+    _require(credits)
+    legs = [Leg(AVAILABLE, -credits), Leg(REFUNDS, credits)]
+    await _book(session, transfer_id, TransferKind.REFUND, credits, user_id, legs, origin)
+
+
+async def settle_refund(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    credits: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+    *,
+    owed: int = 0,
+) -> None:
+    """The provider has paid: `credits` reserved ones are gone, and so are `krw` won. `owed` credits more were refunded
+    at the provider after they had been spent: the user's debt. Both are 0 when won less than a credit go back."""
+    _require(krw, perhaps=(credits, owed))
+    legs = [
+        Leg(REFUNDS, -credits),
+        Leg(ISSUED, credits),
+        Leg(DEBT, owed),
+        Leg(LOSSES, -owed),
+        Leg(_cash(provider), -krw),
+        Leg(ISSUED_KRW, krw),
+    ]
+    await _book(session, transfer_id, TransferKind.REFUND, credits + owed or krw, user_id, legs, origin)
+
+
+async def return_refund(
+    session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
+) -> None:
+    """The provider could not pay: reserved credits are the user's again."""
+    _require(credits)
+    legs = [Leg(REFUNDS, -credits), Leg(AVAILABLE, credits)]
+    await _book(session, transfer_id, TransferKind.REFUND, credits, user_id, legs, origin)
+
+
+async def undo_refund(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    credits: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+    *,
+    owed: int = 0,
+) -> None:
+    """A refund that was paid has come back to the provider (the card is closed): the opposite of `settle_refund` and of
+    the reserve before it, so the credits are available again and the debt is gone."""
+    _require(krw, perhaps=(credits, owed))
+    legs = [
+        Leg(AVAILABLE, credits),
+        Leg(ISSUED, -credits),
+        Leg(DEBT, -owed),
+        Leg(LOSSES, owed),
+        Leg(_cash(provider), krw),
+        Leg(ISSUED_KRW, -krw),
+    ]
+    await _book(session, transfer_id, TransferKind.REFUND, credits + owed or krw, user_id, legs, origin)
+
+
+async def open_dispute(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    freeze: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+) -> None:
+    """A bank has taken `krw` won back for now; `freeze` credits (those not yet spent, perhaps none) cannot be spent.
+    Credits that come free later are frozen without won."""
+    _require(krw + freeze, perhaps=(krw, freeze))
+    legs = [
+        Leg(AVAILABLE, -freeze),
+        Leg(DISPUTES, freeze),
+        Leg(_cash(provider), -krw),
+        Leg(_disputed(provider), krw),
+    ]
+    await _book(session, transfer_id, TransferKind.DISPUTE, krw or freeze, user_id, legs, origin)
+
+
+async def win_dispute(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    frozen: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+) -> None:
+    """The money is back, and `frozen` credits are the user's again."""
+    _require(krw, perhaps=(frozen,))
+    legs = [
+        Leg(DISPUTES, -frozen),
+        Leg(AVAILABLE, frozen),
+        Leg(_disputed(provider), -krw),
+        Leg(_cash(provider), krw),
+    ]
+    await _book(session, transfer_id, TransferKind.DISPUTE, krw, user_id, legs, origin)
+
+
+async def lose_dispute(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    frozen: int,
+    owed: int,
+    krw: int,
+    provider: Provider,
+    origin: TransferOrigin,
+) -> None:
+    """The money is gone, `frozen` credits with it; `owed` credits, spent before the dispute, are the user's debt."""
+    _require(krw, perhaps=(frozen, owed))
+    legs = [
+        Leg(DISPUTES, -frozen),
+        Leg(ISSUED, frozen),
+        Leg(DEBT, owed),
+        Leg(LOSSES, -owed),
+        Leg(_disputed(provider), -krw),
+        Leg(ISSUED_KRW, krw),
+    ]
+    await _book(session, transfer_id, TransferKind.DISPUTE, krw, user_id, legs, origin)
+
+
+async def expire_promo(
+    session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
+) -> None:
+    """Promotional credits that nobody used in time go. Paid ones never do."""
+    _require(credits)
+    legs = [
+        Leg(Ref(AccountKind.AVAILABLE, Bucket.PROMO), -credits),
+        Leg(Ref(AccountKind.BREAKAGE, Bucket.PROMO), credits),
+    ]
+    await _book(session, transfer_id, TransferKind.EXPIRE, credits, user_id, legs, origin)
+
+
+async def correct(
+    session: AsyncSession, transfer_id: TransferId, legs: Sequence[CorrectionLeg], origin: TransferOrigin
+) -> None:
+    """What finance has decided; `origin.reason` says why. Any accounts but held ones, of one user at most, so that each
+    user's history holds all that changed their credits: moving credits between two users takes two corrections."""
+    users = {leg.user_id for leg in legs if leg.user_id is not None}
+    refs = [Ref(leg.account, leg.bucket, leg.provider) for leg in legs]
+    named = all(ref.owned == (leg.user_id is not None) for ref, leg in zip(refs, legs, strict=True))
+    if len(users) > 1 or not named or len(set(refs)) < len(refs) or not all(leg.amount for leg in legs):
+        raise EchoError(
+            Code.VALIDATION_FAILED,
+            "a correction names one user at most, exactly for user accounts, and each account once with an amount",
+        )
+    user_id = UserId(users.pop()) if users else None
+    credits = sum(leg.amount for leg in legs if leg.bucket is not None and leg.amount > 0)
+    amount = credits or sum(leg.amount for leg in legs if leg.amount > 0)
+    booked = [Leg(ref, leg.amount) for ref, leg in zip(refs, legs, strict=True)]
+    try:
+        async with session.begin_nested():
+            await _book(session, transfer_id, TransferKind.CORRECTION, amount, user_id, booked, origin)
+    except (
+        IntegrityError
+    ) as error:  # people name the accounts: the database knows which exist and may be touched
+        raise EchoError(Code.VALIDATION_FAILED, str(error.orig).partition("\n")[0]) from error
 
 
 async def hold(
-    session: AsyncSession, transfer_id: TransferId, user_id: UserId, amount: int, origin: TransferOrigin
+    session: AsyncSession,
+    transfer_id: TransferId,
+    user_id: UserId,
+    amount: int,
+    origin: TransferOrigin,
+    *,
+    from_paid: int = 0,
 ) -> HoldState:
-    """Put credits aside: pending until captured, released or expired. CREDITS_SHORT names what is missing."""
-    accounts = await _lock_user(session, user_id)
+    """Put credits aside: pending until captured, released or expired. At least `from_paid` of them are paid ones, so
+    that a job's charge comes back whole. CREDITS_SHORT names what is missing."""
+    accounts = await lock(session, user_id, HOLDING)
     transfer = Transfer(transfer_id, TransferKind.HOLD, amount, user_id)
     available = _balances(accounts, AccountKind.AVAILABLE)
-    if sum(available.values()) < amount:
+    required, there = amount, sum(available.values())
+    if there >= required:
+        required, there = from_paid, available[Bucket.PAID]
+    if there < required:
         # A repeat finds the balance already lowered by its own first run.
-        if not await _is_recorded(session, transfer, origin):
+        if not await is_recorded(session, transfer, origin):
             raise EchoError(
                 Code.CREDITS_SHORT,
-                f"{amount} credits needed, {sum(available.values())} available",
-                {"required": amount, "available": sum(available.values())},
+                f"{required} credits needed, {there} available",
+                {"required": required, "available": there},
             )
         return await _hold_state(session, transfer_id)
     legs = [
         leg
-        for bucket, part in _split(amount, available).items()
-        for leg in (Leg(AccountKind.AVAILABLE, bucket, -part), Leg(AccountKind.HELD, bucket, part))
+        for bucket, part in _split_hold(amount, available, from_paid).items()
+        for leg in (_leg(AccountKind.AVAILABLE, bucket, -part), _leg(AccountKind.HELD, bucket, part))
     ]
-    if await _write(session, transfer, legs, accounts, origin):
+    if await write(session, transfer, [leg for leg in legs if leg.amount], accounts, origin):
         return HoldState(hold_id=transfer_id, amount=amount)
     return await _hold_state(session, transfer_id)
 
@@ -129,9 +313,9 @@ async def capture(
     taken = _split(taken_sum, held.parts)
     legs: list[Leg] = []
     for bucket, part in held.parts.items():
-        legs.append(Leg(AccountKind.HELD, bucket, -part))
-        legs.append(Leg(AccountKind.REVENUE, bucket, taken.get(bucket, 0)))
-        legs.append(Leg(AccountKind.AVAILABLE, bucket, part - taken.get(bucket, 0)))
+        legs.append(_leg(AccountKind.HELD, bucket, -part))
+        legs.append(_leg(AccountKind.REVENUE, bucket, taken.get(bucket, 0)))
+        legs.append(_leg(AccountKind.AVAILABLE, bucket, part - taken.get(bucket, 0)))
     transfer = Transfer(transfer_id, TransferKind.CAPTURE, taken_sum, held.user_id, hold_id)
     return await _resolve(session, transfer, held, legs, origin)
 
@@ -149,7 +333,7 @@ async def release(
     legs = [
         leg
         for bucket, part in held.parts.items()
-        for leg in (Leg(AccountKind.HELD, bucket, -part), Leg(AccountKind.AVAILABLE, bucket, part))
+        for leg in (_leg(AccountKind.HELD, bucket, -part), _leg(AccountKind.AVAILABLE, bucket, part))
     ]
     kind = TransferKind.EXPIRE if expired else TransferKind.RELEASE
     transfer = Transfer(transfer_id, kind, held.amount, held.user_id, hold_id)
@@ -187,46 +371,52 @@ async def get_resolution(session: AsyncSession, hold_id: UUID) -> Resolution | N
 async def balance(session: AsyncSession, user_id: UserId) -> Balance:
     """Zeros for a user who never had a credit."""
     query = text("SELECT id, kind, bucket, balance FROM accounts WHERE user_id = :user_id")
-    return _balance(_accounts((await session.execute(query, {"user_id": user_id})).all()))
+    rows = await session.execute(query, {"user_id": user_id})
+    return _balance({Ref(AccountKind(r.kind), Bucket(r.bucket)): Account(r.id, r.balance) for r in rows})
 
 
 async def lock_balance(session: AsyncSession, user_id: UserId) -> Balance:
     """The balance, which nobody else changes until this transaction ends."""
-    return _balance(await _lock_user(session, user_id))
+    return _balance(await lock(session, user_id, HOLDING))
 
 
 # The steps below are in calling order.
 
 
-class Account(NamedTuple):
-    id: int
-    balance: int | None
-    """None for the system's: theirs is the sum of their postings."""
+def _require(*amounts: int, perhaps: tuple[int, ...] = ()) -> None:
+    """The first must move something, the others may be zero."""
+    if min(amounts) < 1 or min(perhaps, default=0) < 0:
+        raise EchoError(Code.VALIDATION_FAILED, f"a transfer cannot move {amounts}, {perhaps}")
 
 
-Accounts = dict[tuple[AccountKind, Bucket], Account]
-"""One user's and the system's credit accounts."""
-
-
-class Leg(NamedTuple):
-    """One posting: `amount` is added to the account."""
-
-    account: AccountKind
-    bucket: Bucket
-    amount: int
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """What two transfers of one id must have in common. Who asked may differ: a sweeper repeats for a workflow."""
-
-    id: TransferId
-    kind: TransferKind
-    amount: int
-    user_id: UserId
-    hold_id: UUID | None = None
-    bucket: Bucket | None = None
-    """Of a grant; how a hold is split follows from the balances, not from the request."""
+async def _book(
+    session: AsyncSession,
+    transfer_id: TransferId,
+    kind: TransferKind,
+    amount: int,
+    user_id: UserId | None,
+    legs: Sequence[Leg],
+    origin: TransferOrigin,
+    expires_at: datetime | None = None,
+) -> None:
+    """A transfer whose legs the caller names whole."""
+    legs = [leg for leg in legs if leg.amount != 0]
+    accounts = await lock(session, user_id, [leg.account for leg in legs])
+    transfer = Transfer(transfer_id, kind, amount, user_id, expires_at=expires_at, legs=frozenset(legs))
+    for leg in legs:
+        left = accounts[leg.account].balance
+        if left is None or left + leg.amount >= 0:
+            continue
+        # A repeat finds the balance already lowered by its own first run.
+        if await is_recorded(session, transfer, origin):
+            return
+        code = Code.CREDITS_SHORT if leg.account.kind is AccountKind.AVAILABLE else Code.TRANSFER_CONFLICT
+        raise EchoError(
+            code,
+            f"{-leg.amount} credits needed in {leg.account.kind}, {left} there",
+            {"required": -leg.amount, "available": left},
+        )
+    await write(session, transfer, legs, accounts, origin)
 
 
 @dataclass(frozen=True)
@@ -239,24 +429,16 @@ class Held:
     accounts: Accounts
 
 
-async def _lock_user(session: AsyncSession, user_id: UserId) -> Accounts:
-    accounts = _accounts((await session.execute(LOCK_USER, {"user_id": user_id})).all())
-    if (AccountKind.AVAILABLE, Bucket.PAID) not in accounts:
-        await session.execute(OPEN_ACCOUNTS, {"user_id": user_id})
-        accounts = _accounts((await session.execute(LOCK_USER, {"user_id": user_id})).all())
-    return accounts
-
-
 async def _lock_holder(session: AsyncSession, hold_id: UUID) -> Held:
-    rows = (await session.execute(LOCK_HOLDER, {"hold_id": hold_id})).all()
-    own = [row for row in rows if row.user_id is not None]
-    if not own:
+    # What a hold consists of never changes, so it may be read before the lock; whether it is pending may not.
+    rows = (await session.execute(HELD, {"hold_id": hold_id})).all()
+    if not rows:
         raise EchoError(Code.NOT_FOUND, f"hold {hold_id}")
     return Held(
-        user_id=own[0].user_id,
-        amount=own[0].amount,
-        parts={Bucket(row.bucket): row.held for row in own if row.held is not None},
-        accounts={(AccountKind(r.kind), Bucket(r.bucket)): Account(r.id, None) for r in rows},
+        user_id=rows[0].user_id,
+        amount=rows[0].amount,
+        parts={Bucket(row.bucket): row.held for row in rows},
+        accounts=await lock(session, rows[0].user_id, ()),
     )
 
 
@@ -264,56 +446,8 @@ async def _resolve(
     session: AsyncSession, transfer: Transfer, held: Held, legs: Sequence[Leg], origin: TransferOrigin
 ) -> HoldState:
     assert transfer.hold_id is not None
-    await _write(session, transfer, legs, held.accounts, origin)
+    await write(session, transfer, [leg for leg in legs if leg.amount != 0], held.accounts, origin)
     return HoldState(hold_id=transfer.hold_id, amount=held.amount, resolved_by=transfer.kind)
-
-
-async def _write(
-    session: AsyncSession,
-    transfer: Transfer,
-    legs: Sequence[Leg],
-    accounts: Accounts,
-    origin: TransferOrigin,
-) -> bool:
-    """Write a transfer with all its postings in one statement; False when this very transfer is there already."""
-    if transfer.amount < 1:
-        raise EchoError(Code.VALIDATION_FAILED, f"a transfer moves at least 1 credit, not {transfer.amount}")
-    legs = [leg for leg in legs if leg.amount != 0]
-    values = {
-        "id": transfer.id,
-        "kind": transfer.kind.value,
-        "amount": transfer.amount,
-        "user_id": transfer.user_id,
-        "hold_id": transfer.hold_id,
-        "job_id": origin.job_id or None,
-        "actor": origin.actor,
-        "step": origin.step,
-        "workflow_id": origin.workflow_id,
-        "run_id": origin.run_id,
-        "reason": origin.reason,
-        "accounts": [accounts[leg.account, leg.bucket].id for leg in legs],
-        "amounts": [leg.amount for leg in legs],
-    }
-    if (await session.execute(WRITE, values)).first() is not None:
-        return True
-    # Not written: the id is taken, or the hold is.
-    if await _is_recorded(session, transfer, origin):
-        return False
-    resolution = await get_resolution(session, transfer.hold_id) if transfer.hold_id else None
-    raise EchoError(Code.HOLD_RESOLVED, f"hold {transfer.hold_id} by {resolution}")
-
-
-async def _is_recorded(session: AsyncSession, transfer: Transfer, origin: TransferOrigin) -> bool:
-    """Whether this transfer is in the books; TRANSFER_CONFLICT when its id is there with other content."""
-    row = (await session.execute(RECORDED, {"id": transfer.id})).one_or_none()
-    if row is None:
-        return False
-    kind = TransferKind(row.kind)
-    bucket = Bucket(row.bucket) if kind is TransferKind.GRANT else None
-    recorded = Transfer(transfer.id, kind, row.amount, row.user_id, row.hold_id, bucket)
-    if (recorded, row.job_id) != (transfer, origin.job_id or None):
-        raise EchoError(Code.TRANSFER_CONFLICT, f"recorded: {recorded}, asked for: {transfer}")
-    return True
 
 
 async def _hold_state(session: AsyncSession, hold_id: UUID) -> HoldState:
@@ -322,12 +456,24 @@ async def _hold_state(session: AsyncSession, hold_id: UUID) -> HoldState:
     return state
 
 
-def _accounts(rows: Sequence[Row[tuple[int, str, str, int | None]]]) -> Accounts:
-    return {(AccountKind(row.kind), Bucket(row.bucket)): Account(row.id, row.balance) for row in rows}
+def _leg(kind: AccountKind, bucket: Bucket, amount: int) -> Leg:
+    return Leg(Ref(kind, bucket), amount)
+
+
+def _cash(provider: Provider) -> Ref:
+    return Ref(AccountKind.CASH, None, provider)
+
+
+def _disputed(provider: Provider) -> Ref:
+    return Ref(AccountKind.DISPUTES, None, provider)
 
 
 def _balances(accounts: Accounts, kind: AccountKind) -> dict[Bucket, int]:
-    return {bucket: account.balance or 0 for (of, bucket), account in accounts.items() if of is kind}
+    return {
+        ref.bucket: account.balance
+        for ref, account in accounts.items()
+        if ref.kind is kind and ref.bucket is not None and account.balance is not None
+    }
 
 
 def _balance(accounts: Accounts) -> Balance:
@@ -340,7 +486,13 @@ def _balance(accounts: Accounts) -> Balance:
         available_paid=available.get(Bucket.PAID, 0),
         held_promo=held.get(Bucket.PROMO, 0),
         held_paid=held.get(Bucket.PAID, 0),
+        debt=sum(_balances(accounts, AccountKind.DEBT).values()),
     )
+
+
+def _split_hold(amount: int, available: dict[Bucket, int], from_paid: int) -> dict[Bucket, int]:
+    rest = _split(amount - from_paid, {**available, Bucket.PAID: available[Bucket.PAID] - from_paid})
+    return {**rest, Bucket.PAID: rest.get(Bucket.PAID, 0) + from_paid}
 
 
 def _split(amount: int, parts: dict[Bucket, int]) -> dict[Bucket, int]:

@@ -26,6 +26,7 @@ class Entry:
     at: datetime
     kind: TransferKind
     amount: int
+    """Credits that it moved. A dispute is about won: here stand the credits frozen, given back, taken or owed."""
     available_change: int
     held_change: int
     job_id: str | None
@@ -39,11 +40,14 @@ async def history(session: AsyncSession, user_id: UserId, page: Page) -> Rows[En
     beyond, order = ("<", "DESC") if forward else (">", "ASC")
     rows = await session.execute(
         text(f"""
-            SELECT t.id, t.created_at AS at, t.kind, t.amount, t.job_id, t.reason, change.available, change.held
+            SELECT t.id, t.created_at AS at, t.kind, t.job_id, t.reason,
+                   CASE t.unit WHEN 'credit' THEN t.amount ELSE change.moved END AS amount,
+                   change.available, change.held
               FROM transfers t
              CROSS JOIN LATERAL (
                    SELECT coalesce(sum(p.amount) FILTER (WHERE a.kind = 'available'), 0)::bigint AS available,
-                          coalesce(sum(p.amount) FILTER (WHERE a.kind = 'held'), 0)::bigint AS held
+                          coalesce(sum(p.amount) FILTER (WHERE a.kind = 'held'), 0)::bigint AS held,
+                          coalesce(sum(p.amount) FILTER (WHERE a.unit = 'credit' AND p.amount > 0), 0)::bigint AS moved
                      FROM postings p JOIN accounts a ON a.id = p.account_id WHERE p.transfer_id = t.id) change
              WHERE t.user_id = :user_id AND (cast(:from_seq AS bigint) IS NULL OR t.seq {beyond} :from_seq)
              ORDER BY t.seq {order} LIMIT :limit"""),  # noqa: S608 - two words of our own
