@@ -92,8 +92,9 @@ class Breaker:
     def _pause(self, busy: Busy) -> EchoError:
         if busy.retry_after_s is None:
             return self._unavailable(str(busy))
-        self._shut_until = self._clock() + min(busy.retry_after_s, PAUSE_S_MAX)
-        return self._unavailable(str(busy), busy.retry_after_s)
+        pause_s = min(busy.retry_after_s, PAUSE_S_MAX)
+        self._shut_until = self._clock() + pause_s
+        return self._unavailable(str(busy), pause_s)
 
     def _unavailable(self, detail: str, retry_after_s: int | None = None) -> EchoError:
         fields: dict[str, str | int] = {"provider": self._provider}

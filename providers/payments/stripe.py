@@ -53,7 +53,8 @@ API_VERSION = "2026-10-28.endive"
 """Of the requests and answers that this module was written and tested against; not the account's default."""
 PAGE = 100
 """Objects a page, the most that Stripe gives."""
-SLOT_S = 600
+KEY_S = 60
+"""How long a passing key lives."""
 
 stripe.enable_telemetry = False  # it would name this machine and write a file into its home
 
@@ -122,8 +123,8 @@ class StripePayments:
 
     async def cancel(self, purchase_id: PurchaseId, provider_ref: str) -> PaymentState:
         intent = await self._retrieve(provider_ref)
-        if intent.status in ("succeeded", "canceled"):
-            return objects.state(intent)
+        if intent.status in ("processing", "succeeded", "canceled"):
+            return objects.state(intent)  # asking would only save a refusal under the key
         key = self._passing_key(f"purchase/{purchase_id}/cancel")
         try:
             await self._ask(
@@ -225,8 +226,8 @@ class StripePayments:
 
     def _passing_key(self, step: str) -> str:
         """For requests that are harmless when done twice: an error saved under the key, or an ended session, is
-        left behind after minutes instead of a day."""
-        return f"{step}/{int(self._now()) // SLOT_S}"
+        left behind after a minute instead of a day."""
+        return f"{step}/{int(self._now()) // KEY_S}"
 
     # Refunds and disputes
 
