@@ -26,6 +26,8 @@ from temporalio.client import Client
 
 from contracts.jobs import Attention
 from contracts.media import Check
+from dev.apiclient import api_of, login
+from dev.demo_money import Customer, money
 from dev.failures import DevFailure
 from dev.footage import Footage, demo_clip, look_at
 from dev.platform import running_environment, running_platform
@@ -35,7 +37,7 @@ CREDITS = 100
 
 
 async def demo(data_dir: Path, video: Path | None) -> int:
-    """0 when the job succeeded and its result passed every check; else 1. Raises `DevFailure`."""
+    """0 when the job succeeded, its result passed every check and the books balance; else 1. Raises `DevFailure`."""
     if video is not None and not video.is_file():
         raise DevFailure(f"There is no file {video} / 파일이 없습니다: {video}")
     OUT_DIR.mkdir(parents=True, exist_ok=True)
@@ -48,9 +50,11 @@ async def demo(data_dir: Path, video: Path | None) -> int:
         if exit_code:
             raise DevFailure(f"echoshot enhance ended with status {exit_code}; logs: {data_dir / 'logs'}")
         summary = await visit.summary(clip, OUT_DIR / "result.mp4")
+        _say("Buying credits, paying a job by card, refunding another", "크레딧 구매, 카드 결제, 환불")
+        summary |= await money(environment, Customer(environment, visit.token), OUT_DIR)
         (OUT_DIR / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         _report(summary, environment)
-    return 0 if summary["verification"]["ok"] else 1
+    return 0 if summary["verification"]["ok"] and summary["books"]["balanced"] else 1
 
 
 @asynccontextmanager
@@ -75,11 +79,11 @@ class Visit:
     @classmethod
     async def begin(cls, environment: Mapping[str, str]) -> Visit:
         name = f"demo-{uuid4().hex[:8]}"
-        token = await _login(environment, name, "")
-        admin = await _login(environment, "demo-admin", "admin")
-        async with _api(environment, admin) as api:
+        token = await login(environment, name, "")
+        admin = await login(environment, "demo-admin", "admin")
+        async with api_of(environment, admin) as api:
             grant = {"user": {"subject": name}, "credits": CREDITS, "bucket": "promo", "reason": "demo"}
-            async with _api(environment, token) as own:
+            async with api_of(environment, token) as own:
                 (await own.get("/v1/me")).raise_for_status()  # the user exists from the first request on
             answer = await api.post(
                 "/v1/admin/credits/grants", json=grant, headers={"Idempotency-Key": f"{name}-grant"}
@@ -164,7 +168,7 @@ class Visit:
         }
 
     async def _get(self, url: str) -> Any:
-        async with _api(self.environment, self.token) as api:
+        async with api_of(self.environment, self.token) as api:
             answer = await api.get(url, headers={"Accept": "application/json"})
             return answer.raise_for_status().json()
 
@@ -213,6 +217,7 @@ def _seconds(stage: Mapping[str, Any]) -> float | None:
 
 def _report(summary: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     source, result, spent = summary["source"], summary["result"], summary["credits"]
+    bought, refund, books = summary["purchase"], summary["refund"], summary["books"]
     for check in summary["verification"]["here"]:
         print(f"  {'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['found']}")
     workflow = _workflow_link(environment, summary["workflow_id"])
@@ -220,6 +225,10 @@ def _report(summary: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         f"""
   {_size(source)}  ->  {_size(result)}
   Credits / 크레딧     {spent["before"]} - {spent["captured"]} = {spent["after"]}
+  Bought / 구매        {bought["credits"]} credits, {bought["amount_krw"]:,} won ({bought["provider"]})
+  Refunded / 환불      {refund["amount_krw"]:,} won ({refund["reason"]})
+  Books / 장부         {books["rows"]} rows, balanced: {books["balanced"]}, {books["reconciliation_differences"]} differences
+  Journal, receipt     {OUT_DIR / "journal.jsonl"}, {OUT_DIR / "receipt.json"}
   Result / 결과        {result["file"]}
   Summary / 요약       {OUT_DIR / "summary.json"}
   Workflow             {workflow}/{summary["run_id"]}
@@ -238,21 +247,6 @@ def _workflow_link(environment: Mapping[str, str], workflow_id: str) -> str:
 
 def _size(footage: Mapping[str, Any]) -> str:
     return f"{footage['width']}x{footage['height']} at {footage['fps']:g} fps"
-
-
-async def _login(environment: Mapping[str, str], username: str, roles: str) -> str:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        form = {"username": username, "roles": roles}
-        answer = await client.post(f"{environment['ECHOSHOT_OIDC_ISSUER']}/token", data=form)
-        return answer.raise_for_status().json()["access_token"]
-
-
-def _api(environment: Mapping[str, str], token: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=environment["ECHOSHOT_PUBLIC_URL"],
-        headers={"Authorization": f"Bearer {token}"},
-        trust_env=False,
-    )
 
 
 def _say(english: str, korean: str) -> None:
