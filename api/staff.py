@@ -30,7 +30,7 @@ def staff(*roles: Role) -> Any:
     async def logged(request: Request, caller: CurrentCaller, services: CurrentServices) -> Caller:
         if not caller.has(*roles):
             raise EchoError(Code.FORBIDDEN, f"needs one of the roles {', '.join(roles)}")
-        await _log(services, request, caller, (await request.body()).decode(errors="replace"))
+        await log_call(services, request, caller, (await request.body()).decode(errors="replace"))
         return caller
 
     return Depends(logged)
@@ -44,7 +44,7 @@ async def log_reader(connection: HTTPConnection, job_id: str, caller: Caller) ->
     async with services.database.read() as session:
         job = await get_job(session, JobId(job_id))
     if job is not None and job.user_id != caller.user_id:
-        await _log(services, connection, caller)
+        await log_call(services, connection, caller)
 
 
 async def job_reader(request: Request, job_id: JobIdPath, caller: CurrentCaller) -> Caller:
@@ -56,7 +56,8 @@ JobReader = Annotated[Caller, Depends(job_reader)]
 """The caller of a route that staff may use on the jobs of others."""
 
 
-async def _log(services: Services, connection: HTTPConnection, caller: Caller, body: str = "") -> None:
+async def log_call(services: Services, connection: HTTPConnection, caller: Caller, body: str = "") -> None:
+    """One row, committed on return. `caller` is staff; `body` is what they said, as far as it may be kept."""
     assert caller.staff_role, "only staff is logged here"
     detail = dict(connection.query_params.items())
     if body:

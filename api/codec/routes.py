@@ -6,10 +6,9 @@ person who sits before it, so who may decode is decided by the same roles as eve
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,6 +16,7 @@ from api.auth import Caller, Role, require
 from api.codec.schemas import Payload, Payloads
 from api.problems import responses
 from api.services import CurrentServices
+from api.staff import log_call
 from contracts.errors import Code
 
 PREFIX = "/codec"
@@ -35,10 +35,8 @@ router = APIRouter(
         Code.UNAVAILABLE,
     ),
 )
-log = logging.getLogger("echoshot.api")
 
 Staff = Annotated[Caller, require(Role.SUPPORT, Role.FINANCE, Role.ADMIN)]
-Namespace = Annotated[str, Header(alias="x-namespace", max_length=1000)]
 
 
 @router.post(
@@ -46,36 +44,21 @@ Namespace = Annotated[str, Header(alias="x-namespace", max_length=1000)]
     summary="Decrypt payloads of Temporal",
     responses=responses(Code.CODEC_KEY_UNKNOWN, Code.CODEC_PAYLOAD_INVALID),
 )
-async def decode(
-    body: Payloads, request: Request, caller: Staff, services: CurrentServices, namespace: Namespace = ""
-) -> Payloads:
+async def decode(body: Payloads, request: Request, caller: Staff, services: CurrentServices) -> Payloads:
     """For staff. Payloads that are not encrypted come back as they are."""
-    _record("decode", body, request, caller, namespace)
+    await log_call(services, request, caller)
     decoded = await services.codec.decode([payload.message() for payload in body.payloads])
     return Payloads(payloads=[Payload.of(message) for message in decoded])
 
 
 @router.post("/encode", summary="Encrypt payloads for Temporal")
-async def encode(
-    body: Payloads, request: Request, caller: Staff, services: CurrentServices, namespace: Namespace = ""
-) -> Payloads:
-    """For staff: what they send with a signal or an update."""
-    _record("encode", body, request, caller, namespace)
+async def encode(body: Payloads, request: Request, caller: Staff, services: CurrentServices) -> Payloads:
+    """For staff: what they send with a signal or an update. Temporal does not say who that was, the log of staff
+    does."""
+    said = "\n".join(payload.data.decode(errors="replace") for payload in body.payloads)
+    await log_call(services, request, caller, said)
     encoded = await services.codec.encode([payload.message() for payload in body.payloads])
     return Payloads(payloads=[Payload.of(message) for message in encoded])
-
-
-def _record(action: str, body: Payloads, request: Request, caller: Caller, namespace: str) -> None:
-    """Who asked, before anything is told. The payloads do not say whose they are."""
-    fields = {
-        "request_id": request.state.request_id,
-        "user_id": caller.user_id,
-        "subject": caller.subject,
-        "roles": sorted(caller.roles),
-        "namespace": namespace,
-        "payloads": len(body.payloads),
-    }
-    log.info("codec %s", action, extra={"fields": fields})
 
 
 class CodecCors:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 from google.protobuf.json_format import MessageToDict
 from pydantic import SecretStr
+from sqlalchemy import text
 from temporalio.api.common.v1 import Payload
 from temporalio.api.common.v1 import Payloads as Messages
 
 from api.codec.routes import BODY_BYTES_MAX
 from contracts.settings import Settings
+from db.engine import Database
 from dev.servers.issuer import Issuer
 from tests.api.acts import assert_problem
 from tests.api.serving import Api, served
@@ -103,18 +105,21 @@ async def test_strangers_and_customers_are_refused(
         assert_problem(answer, 403, "forbidden")
 
 
-async def test_every_decode_is_on_the_record_with_who_asked(
-    encrypting_api: Api, browser: httpx.AsyncClient, issuer: Issuer, caplog: pytest.LogCaptureFixture
+async def test_who_read_and_who_said_what_is_in_the_log_of_staff(
+    encrypting_api: Api, browser: httpx.AsyncClient, issuer: Issuer, database: Database
 ) -> None:
-    with caplog.at_level(logging.INFO, "echoshot.api"):
-        body = as_sent(await sealed_by(encrypting_api, "new"), PLAIN)
-        await browser.post(
-            "/codec/decode", json=body, headers=signed_in(issuer, "support", name="kim@desk.example")
-        )
-    [line] = [record.fields for record in caplog.records if record.message == "codec decode"]  # pyright: ignore[reportAttributeAccessIssue]
-    assert (line["subject"], line["namespace"], line["payloads"]) == ("kim@desk.example", "default", 2)
-    assert "support" in line["roles"]
-    assert "콘서트" not in str(line)
+    name = f"kim-{uuid4().hex}"
+    headers = signed_in(issuer, "support", name=name)
+    said = Payload(metadata={"encoding": b"json/plain"}, data='{"note": "환불"}'.encode())
+    await browser.post("/codec/decode", json=as_sent(await sealed_by(encrypting_api, "new")), headers=headers)
+    await browser.post("/codec/encode", json=as_sent(said), headers=headers)
+    async with database.read() as session:
+        query = text("SELECT role, action, detail FROM staff_log WHERE subject = :subject ORDER BY id")
+        rows = [tuple(row) for row in await session.execute(query, {"subject": name})]
+    assert rows == [
+        ("support", "POST /codec/decode", {}),
+        ("support", "POST /codec/encode", {"body": '{"note": "환불"}'}),
+    ]
 
 
 async def test_an_unknown_key_and_a_spoiled_payload_are_named(
