@@ -227,7 +227,8 @@ def _report(summary: Mapping[str, Any], environment: Mapping[str, str]) -> None:
   Credits / 크레딧     {spent["before"]} - {spent["captured"]} = {spent["after"]}
   Bought / 구매        {bought["credits"]} credits, {bought["amount_krw"]:,} won ({bought["provider"]})
   Refunded / 환불      {refund["amount_krw"]:,} won ({refund["reason"]})
-  Books / 장부         {books["rows"]} rows, balanced: {books["balanced"]}, {books["reconciliation_differences"]} differences
+  Books / 장부         {books["rows"]} rows, balanced: {books["balanced"]}
+  Differences / 차이   {books["reconciliation_differences"]}
   Journal, receipt     {OUT_DIR / "journal.jsonl"}, {OUT_DIR / "receipt.json"}
   Result / 결과        {result["file"]}
   Summary / 요약       {OUT_DIR / "summary.json"}

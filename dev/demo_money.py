@@ -100,11 +100,12 @@ class Customer:
             answer.raise_for_status()
 
     async def _until(self, url: str, done: Any) -> Any:
+        found = await self.get(url)
         for _ in range(WAIT_S * 5):
-            found = await self.get(url)
             if done(found):
                 return found
             await asyncio.sleep(0.2)
+            found = await self.get(url)
         raise DevFailure(f"{url} is not what it should be after {WAIT_S} s: {json.dumps(found)[:600]}")
 
 
@@ -147,11 +148,12 @@ async def check_books(environment: Mapping[str, str], folder: Path) -> dict[str,
     finance = Customer(environment, token)
     started = await finance._post("/v1/finance/reconciliations", {})
     async with api_of(environment, token) as api:
+        answer = await api.get(started["status_url"])
         for _ in range(WAIT_S * 5):
-            answer = await api.get(started["status_url"])
             if answer.status_code != 404:
                 break
             await asyncio.sleep(0.2)
+            answer = await api.get(started["status_url"])
     report = answer.raise_for_status().json()
     journal = folder / "journal.jsonl"
     key = folder / "journal-key.pem"

@@ -51,7 +51,7 @@ REVENUE = """
 CREATE VIEW analytics.lots AS
     WITH cut AS (
         SELECT purchase_id, sum(credits) AS credits FROM (
-            SELECT purchase_id, credits FROM refunds WHERE status <> 'FAILED'
+            SELECT purchase_id, credits - credits_owed AS credits FROM refunds WHERE status <> 'FAILED'
             UNION ALL SELECT purchase_id, credits_frozen FROM disputes WHERE status <> 'WON') every
          GROUP BY purchase_id),
     lot AS (
