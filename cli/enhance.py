@@ -10,7 +10,7 @@ from cli.api import Api
 from cli.context import Context
 from cli.credits import show_balance
 from cli.exits import Exit, Refused, Stop
-from cli.pending import Pending, open_pending
+from cli.pending import Pending, pending_job
 from cli.upload import send_file
 from cli.videofile import VideoFile, inspect, sha256_of
 from cli.waiting import check_output, fetch, require_success, wait_for
@@ -33,7 +33,7 @@ def enhance(context: Context, options: Namespace) -> Exit:
     screen.document("job", job)
     if pending.resumed:
         screen.note(messages("resuming", job=job["id"]))
-    screen.note(messages("held", job=job["id"], credits=job["quote"]["credits"]))
+    _tell_of_price(context, job)
     if job.get("duplicate"):
         screen.note(messages("duplicate"))
     if job["status"] == JobStatus.CREATED and job.get("upload"):
@@ -72,12 +72,26 @@ def _request(context: Context, video: VideoFile, options: Namespace) -> dict[str
         "duration_ms": video.duration_ms,
     }
     params = {name: getattr(options, name) for name in PARAMS if getattr(options, name) is not None}
-    return {"kind": "enhance", "params": params, "source": {"upload": upload}}
+    body = {"kind": "enhance", "params": params, "source": {"upload": upload}}
+    if options.charge:
+        charge = {"type": "charge", "payment_method": options.charge}
+        body["funding"] = charge | ({"refund_to": options.refund_to} if options.refund_to else {})
+    return body
+
+
+def _tell_of_price(context: Context, job: dict[str, Any]) -> None:
+    messages, screen, charge = context.messages, context.screen, job["charge"]
+    if charge is None:
+        screen.note(messages("held", job=job["id"], credits=job["quote"]["credits"]))
+        return
+    screen.note(messages("charging", job=job["id"], amount=charge["amount_krw"]))
+    if charge.get("action_required"):
+        screen.note(messages("pay_in_app", purchase=charge["purchase_id"]))
 
 
 def _take_on(api: Api, user_id: str, body: dict[str, Any]) -> tuple[dict[str, Any], Pending]:
     """The job of this request: a new one, or the unfinished one of an earlier run, as it stands now."""
-    pending = open_pending(api.login.api_url, user_id, body)
+    pending = pending_job(api.login.api_url, user_id, body)
     try:
         job = api.call("POST", "/v1/jobs", body=pending.body, key=pending.key).json()
     except Refused as refusal:

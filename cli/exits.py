@@ -17,6 +17,7 @@ class Exit(IntEnum):
     CREDITS_SHORT = 4
     BAD_FILE = 5
     UNREACHABLE = 6
+    NOT_PAID = 7
     INTERRUPTED = 130
     """128 + SIGINT, as shells do."""
 
@@ -40,6 +41,10 @@ BAD_FILE_CODES = frozenset(
     }
 )
 CREDIT_CODES = frozenset({Code.CREDITS_SHORT, Code.FUNDS_EXPIRED})
+
+PAYMENT_CODES = frozenset(
+    {Code.PAYMENT_DECLINED, Code.PAYMENT_CANCELED, Code.PAYMENT_EXPIRED, Code.PROVIDER_REFUSED}
+)
 
 
 class Stop(Exception):
@@ -76,4 +81,6 @@ def exit_of_job(failure_code: str | None) -> Exit:
     """For a job that ended without a result."""
     if failure_code in BAD_FILE_CODES:
         return Exit.BAD_FILE
+    if failure_code in PAYMENT_CODES:
+        return Exit.NOT_PAID
     return Exit.CREDITS_SHORT if failure_code in CREDIT_CODES else Exit.JOB_FAILED

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from cli import credits, jobs
+from cli import credits, jobs, payments
 from cli.context import Context, signed_in
 from cli.enhance import enhance
 from cli.exits import Exit, Stop
@@ -20,13 +20,17 @@ from contracts.jobs import JobStatus
 from contracts.kinds import KINDS
 from contracts.kinds.enhance import EnhanceParams
 from contracts.ledger import Bucket
+from contracts.payments import Provider, RefundTo
 
 Command = Callable[[Context, argparse.Namespace], Exit]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     messages = Messages.from_environment()
-    options = _parser(messages).parse_args(arguments)
+    parser = _parser(messages)
+    options = parser.parse_args(arguments)
+    if getattr(options, "refund_to", None) and not options.charge:
+        parser.error(messages("refund_to_needs_charge"))
     screen = Screen(messages, as_json=options.json)
     try:
         return _run(options, screen)
@@ -81,6 +85,8 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub.add_argument("--fps", choices=_choices("fps"))
     sub.add_argument("--strength", type=float, metavar="0..1")
     sub.add_argument("--upscaler", choices=_choices("upscaler"))
+    sub.add_argument("--charge", metavar="PAYMENT_METHOD", help=t("help_charge"))
+    sub.add_argument("--refund-to", choices=list(RefundTo), help=t("help_refund_to"))
     sub.add_argument("--no-wait", dest="wait", action="store_false", help=t("help_no_wait"))
     _add_output(sub, t)
 
@@ -104,6 +110,19 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
 
     command("balance", credits.balance)
     _add_page(command("history", credits.history), t)
+
+    shop = commands.add_parser("credits", help=t("help_credits"), description=t("help_credits"))
+    within = shop.add_subparsers(required=True, metavar="command")
+    command("packages", payments.packages, within)
+    sub = command("buy", payments.buy, within)
+    sub.add_argument("package", metavar="PACKAGE")
+    sub.add_argument("--payment-method", metavar="PAYMENT_METHOD", help=t("help_payment_method"))
+    sub.add_argument("--provider", choices=list(Provider), help=t("help_provider"))
+
+    paid = commands.add_parser("payments", help=t("help_payments"), description=t("help_payments"))
+    within = paid.add_subparsers(required=True, metavar="command")
+    _add_page(command("list", payments.payments, within), t)
+    command("show", payments.show, within).add_argument("id", metavar="PURCHASE")
 
     admin = commands.add_parser("admin", help=t("help_admin"), description=t("help_admin"))
     sub = command("grant", credits.grant, admin.add_subparsers(required=True, metavar="command"))

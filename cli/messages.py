@@ -13,10 +13,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "exit_codes": (
         "exit codes: 0 done · 1 the job failed, was canceled or expired · 2 wrong usage, unknown or impossible "
         "· 3 not signed in or not allowed · 4 not enough credits · 5 the file was not accepted "
-        "· 6 server not reachable · 130 interrupted. More: docs/cli.md",
+        "· 6 server not reachable · 7 not paid · 130 interrupted. More: docs/cli.md",
         "종료 코드: 0 완료 · 1 작업 실패·취소·만료 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
         "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 "
-        "· 130 중단됨. 자세히: docs/cli.md",
+        "· 7 결제 안 됨 · 130 중단됨. 자세히: docs/cli.md",
     ),
     "help_login": ("sign in and remember it", "로그인하고 기억합니다"),
     "help_enhance": ("enhance a video: 2x resolution, 60 fps", "영상 화질을 높입니다: 해상도 2배, 60fps"),
@@ -28,6 +28,25 @@ TEXTS: dict[str, tuple[str, str]] = {
     "help_download": ("download the result of a job", "작업 결과 내려받기"),
     "help_balance": ("show your credits", "내 크레딧"),
     "help_history": ("list what happened to your credits", "크레딧 내역"),
+    "help_credits": ("buy credits", "크레딧 구매"),
+    "help_packages": ("list the packages on sale", "판매 중인 상품 목록"),
+    "help_buy": ("buy a package of credits", "크레딧 상품 사기"),
+    "help_payments": ("your purchases", "내 결제 내역"),
+    "help_list": ("list your purchases", "결제 목록"),
+    "help_show": ("show one purchase and its refunds", "결제 하나와 환불 보기"),
+    "help_payment_method": (
+        "a saved card, charged at once; without it the payment is made in the app",
+        "저장된 카드로 바로 결제합니다. 없으면 앱에서 결제합니다",
+    ),
+    "help_provider": ("payment service", "결제사"),
+    "help_charge": (
+        "pay this job by a saved card instead of your credits",
+        "크레딧 대신 저장된 카드로 이 작업을 결제",
+    ),
+    "help_refund_to": (
+        "where the money goes if the job ends without a result",
+        "작업이 결과 없이 끝나면 돈을 돌려받을 곳",
+    ),
     "help_admin": ("for operators", "운영자용"),
     "help_grant": ("give credits to a user", "사용자에게 크레딧 주기"),
     "help_api": ("API address (or ECHOSHOT_API_URL)", "API 주소 (또는 ECHOSHOT_API_URL)"),
@@ -88,6 +107,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "이미 올린 영상입니다. 다시 업로드하지 않습니다.",
     ),
     "held": ("Job {job}: {credits} credits held.", "작업 {job}: 크레딧 {credits}개를 보류했습니다."),
+    "charging": (
+        "Job {job}: {amount} won are charged to the card.",
+        "작업 {job}: 카드로 {amount}원을 결제합니다.",
+    ),
     "started": (
         "Uploaded; job {job} goes on without you. Watch it: echoshot watch {job}",
         "업로드했습니다. 작업 {job}은(는) 계속 진행됩니다. 보기: echoshot watch {job}",
@@ -106,6 +129,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ended": ("Job {job} ended: {status}. {reason}", "작업 {job} 종료: {status}. {reason}"),
     "credits_short": ("required {required}; available {available}", "필요 {required}, 사용 가능 {available}"),
     "credits_back": ("Nothing was charged.", "크레딧은 차감되지 않았습니다."),
+    "money_back": ("The charge is refunded to the card.", "결제 금액이 카드로 환불됩니다."),
     "canceling": (
         "Job {job} is being canceled; its credits come back in a moment.",
         "작업 {job}을(를) 취소하는 중입니다. 크레딧은 곧 돌아옵니다.",
@@ -118,6 +142,31 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{available} credits available, {held} held.",
         "사용 가능 크레딧 {available}개, 보류 {held}개.",
     ),
+    "bought": (
+        "{credits} credits bought for {amount} won.",
+        "크레딧 {credits}개를 {amount}원에 샀습니다.",
+    ),
+    "pay_in_app": (
+        "Complete the payment in the app, then: echoshot payments show {purchase}",
+        "앱에서 결제를 마친 뒤 확인하세요: echoshot payments show {purchase}",
+    ),
+    "pay_later": (
+        "The payment service has not answered yet; the purchase goes on by itself: echoshot payments show {purchase}",
+        "결제사가 아직 응답하지 않습니다. 구매는 저절로 이어집니다: echoshot payments show {purchase}",
+    ),
+    "resuming_purchase": (
+        "Going on with purchase {purchase}, which was interrupted before.",
+        "중단되었던 구매 {purchase}을(를) 이어서 진행합니다.",
+    ),
+    "refund_line": (
+        "  refund {at}: {amount} won for {credits} credits, {status}",
+        "  환불 {at}: {amount}원 (크레딧 {credits}개), {status}",
+    ),
+    "refund_to_needs_charge": (
+        "--refund-to belongs to --charge.",
+        "--refund-to는 --charge와 함께 씁니다.",
+    ),
+    "won": ("{amount} won", "{amount}원"),
     "granted": ("{credits} credits given to {user}.", "{user}에게 크레딧 {credits}개를 주었습니다."),
     "come_back": (
         "The job goes on. Come back with: echoshot watch {job}",
@@ -156,6 +205,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "col_held": ("held", "보류"),
     "col_reason": ("reason", "사유"),
     "col_job": ("job", "작업"),
+    "col_package": ("package", "상품"),
+    "col_price": ("price", "가격"),
+    "col_refunded": ("refunded", "환불"),
     # Stages, states and transfers
     "ingest": ("check", "확인"),
     "upscale": ("upscale", "업스케일"),
@@ -176,7 +228,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "expire": ("expired", "만료"),
     "purchase": ("bought", "구매"),
     "refund": ("refunded", "환불"),
+    "dispute": ("disputed", "분쟁"),
     "correction": ("corrected", "정정"),
+    "AWAITING_PAYMENT": ("waiting for payment", "결제 대기"),
+    "PAID": ("paid", "결제 완료"),
 }
 
 

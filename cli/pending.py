@@ -1,7 +1,7 @@
-"""Unfinished runs: what it takes to send the very same request for a job again, after a crash or Ctrl-C.
+"""Unfinished runs: what it takes to send the very same request again, for a job or a purchase, after a crash or Ctrl-C.
 
-The Idempotency-Key is written down before the request is sent. Whatever dies before the result is on disk, the next
-try with the same file and wishes gets the same job: nothing is held twice, and upload, wait or download go on.
+The Idempotency-Key is written down before the request is sent. Whatever dies before the end, the next try with the
+same wishes gets the same job or purchase: nothing is held or charged twice, and upload, wait or download go on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cli.config import state_dir, write_private
 class Pending:
     file: Path
     key: str
-    """Idempotency-Key of the job request."""
+    """Idempotency-Key of the request."""
     body: dict[str, Any]
     resumed: bool
     """True when an earlier run has written it."""
@@ -29,12 +29,10 @@ class Pending:
         self.file.unlink(missing_ok=True)
 
 
-def open_pending(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:
-    """What is on record for this user, file and wishes, or a new record of `body`, a job request."""
-    # A renamed or moved file is the same upload: its name is left out.
-    identity = [api_url, user_id, body["kind"], body["params"], body["source"]["upload"]["sha256"]]
+def open_pending(folder: str, identity: object, body: dict[str, Any]) -> Pending:
+    """What is on record in `folder` for these wishes of this user, or a new record of the request's `body`."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    file = state_dir() / "uploads" / f"{digest}.json"
+    file = state_dir() / folder / f"{digest}.json"
     try:
         stored = json.loads(file.read_text())
         return Pending(file, stored["key"], stored["body"], resumed=True)
@@ -42,3 +40,13 @@ def open_pending(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:
         key = uuid4().hex
         write_private(file, {"key": key, "body": body})
         return Pending(file, key, body, resumed=False)
+
+
+def pending_job(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:
+    # A renamed or moved file is the same upload: its name is left out.
+    identity = [api_url, user_id, body["kind"], body["params"], body["source"]["upload"]["sha256"]]
+    return open_pending("uploads", [*identity, body["funding"]] if "funding" in body else identity, body)
+
+
+def pending_purchase(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:
+    return open_pending("purchases", [api_url, user_id, body], body)

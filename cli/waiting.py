@@ -47,6 +47,8 @@ def require_success(context: Context, progress: Progress) -> None:
         text = context.messages("ended", job=progress.job_id, status=status, reason=reason).strip()
         if progress.credit_effect is CreditEffect.RELEASED:
             text += " " + context.messages("credits_back")
+        if progress.credit_effect is CreditEffect.REFUNDED:
+            text += " " + context.messages("money_back")
         raise Stop(exit_of_job(code), text, code)
 
 

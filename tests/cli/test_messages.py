@@ -11,6 +11,7 @@ from cli.messages import TEXTS, Messages
 from contracts.jobs import JobStatus
 from contracts.kinds import KINDS
 from contracts.ledger import TransferKind
+from contracts.payments import PurchaseStatus
 
 SOURCES = [path.read_text() for path in Path(cli.__path__[0]).glob("*.py") if path.name != "messages.py"]
 
@@ -32,7 +33,7 @@ def test_every_sentence_is_said_somewhere_and_every_sentence_said_exists():
     said |= {f"col_{name}" for source in SOURCES for name in re.findall(r'"col_(\w+)"', source)}
     said |= {f"help_{name}" for source in SOURCES for name in re.findall(r'\bcommand\("(\w+)"', source)}
     said |= {f"help_{name}" for name in ("job", "watch", "cancel", "resume")}
-    words = {str(word) for word in (*JobStatus, *TransferKind)}
+    words = {str(word) for word in (*JobStatus, *TransferKind, *PurchaseStatus)}
     words |= {stage for kind in KINDS.values() for stage in kind.stages}
     assert said | words == set(TEXTS)
 
