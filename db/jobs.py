@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
-from contracts.ids import JobId, UserId, VideoId
+from contracts.ids import JobId, PurchaseId, UserId, VideoId
 from contracts.jobs import NEXT, Attention, EventType, JobStatus
 from contracts.pricing import Quote
 from contracts.timing import JobDeadlines
@@ -31,6 +31,7 @@ async def insert_job(
     quote: Quote,
     status: JobStatus,
     job_id: JobId | None = None,
+    purchase_id: PurchaseId | None = None,
 ) -> Job:
     """The bare row, without its hold: db.settlement.open_job is what callers want."""
     job = Job(
@@ -43,6 +44,7 @@ async def insert_job(
         filename=video.filename,
         quote=quote,
         quote_credits=quote.credits,
+        purchase_id=purchase_id,
     )
     session.add(job)
     await session.flush()
@@ -148,4 +150,5 @@ def job_input(job: Job, video: Video, deadlines: JobDeadlines) -> JobInput:
         quote_credits=job.quote_credits,
         uploaded=video.state is not VideoState.PENDING,
         deadlines=deadlines,
+        purchase_id=job.purchase_id,
     )

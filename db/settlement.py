@@ -14,14 +14,16 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
-from contracts.ids import JobId, TransferId, UserId, VideoId, job_workflow_id, transfer_id
+from contracts.ids import JobId, PurchaseId, TransferId, UserId, VideoId, job_workflow_id, transfer_id
 from contracts.jobs import NEXT, EventType, JobStatus
 from contracts.ledger import Balance, Bucket, CreditEffect, HoldState, TransferKind, TransferOrigin
+from contracts.payments import RefundTo
 from contracts.pricing import Quote
 from contracts.settings import settings
 from contracts.video_job import Complete, HoldOutcome, Release, Settled
-from db import events, jobs, ledger, progress, saga_log, videos
+from db import charges, events, jobs, ledger, progress, purchase_rows, saga_log, videos
 from db.tables import Job, User, Video
+from db.tables_money import Refund
 
 
 async def open_job(
@@ -35,9 +37,11 @@ async def open_job(
     uploaded: bool,
     job_id: JobId | None = None,
     actor: str | None = None,
+    purchase_id: PurchaseId | None = None,
 ) -> Job:
     """A new job with its price held; `uploaded` when the source is in store. CREDITS_SHORT leaves nothing behind
-    once the caller lets the error roll the transaction back."""
+    once the caller lets the error roll the transaction back. With `purchase_id`, of a purchase written for this job
+    in the same transaction, nothing is held until the card has paid."""
     status = JobStatus.INGESTED if uploaded else JobStatus.CREATED
     job = await jobs.insert_job(
         session,
@@ -48,10 +52,16 @@ async def open_job(
         quote=quote,
         status=status,
         job_id=job_id,
+        purchase_id=purchase_id,
     )
     origin = TransferOrigin(
         actor=actor or f"user:{user.id}", step="hold", workflow_id=job_workflow_id(job.id), job_id=job.id
     )
+    if purchase_id is not None:
+        origin = origin.model_copy(update={"step": "charge"})
+        await saga_log.append(session, job.id, "charge", "waiting", origin, key="charge", detail=purchase_id)
+        await events.append(session, job, EventType.STATUS)
+        return job
     held = await ledger.hold(session, _key(job.id, "hold"), user.id, quote.credits, origin)
     job.hold_id = held.hold_id
     await saga_log.append(
@@ -83,6 +93,11 @@ async def adjust_hold(
     if job.status.settled:
         return HoldOutcome(status=job.status, held_credits=0)
     old = await _current_hold(session, job)
+    charge = None if job.purchase_id is None else await purchase_rows.get(session, job.purchase_id)
+    charged = 0 if charge is None else charge.credits
+    if charge is not None and charge.refund_to is RefundTo.CARD:
+        # What is too much goes back to the card with the capture; in between nobody can spend it.
+        credits = max(credits, charged)
     if old.amount == credits:
         return HoldOutcome(status=job.status, held_credits=old.amount)
     available = (await ledger.lock_balance(session, job.user_id)).available
@@ -97,7 +112,7 @@ async def adjust_hold(
     replaced_by = _key(job_id, f"hold/after/{old.hold_id}")
     origin = origin.model_copy(update={"job_id": job_id})
     await ledger.release(session, _key(job_id, f"hold/undo/{old.hold_id}"), old.hold_id, origin)
-    await ledger.hold(session, replaced_by, job.user_id, credits, origin)
+    await ledger.hold(session, replaced_by, job.user_id, credits, origin, from_paid=min(charged, credits))
     job.hold_id = replaced_by
     job.version += 1
     await saga_log.append(
@@ -113,6 +128,7 @@ async def adjust_hold(
 
 async def complete_job(session: AsyncSession, complete: Complete, origin: TransferOrigin) -> Settled:
     """Capture the price and register the result: no result without capture, no capture without result."""
+    charge = await purchase_rows.lock_charge_of(session, complete.job_id)
     job = await jobs.lock_job(session, complete.job_id)
     if job.status.settled:
         return await _how(session, job)
@@ -137,29 +153,49 @@ async def complete_job(session: AsyncSession, complete: Complete, origin: Transf
         credits=complete.credits,
         transfer_id=captured,
     )
-    return await _end(session, job, ended, origin, result_video_id=result.id)
+    await _log_end(session, job, ended, origin)
+    if charge is not None:
+        refund = await charges.refund_what_is_left(session, charge, ended.status, origin)
+        ended = _with(ended, refund)
+        if refund is not None:
+            # Before the event that says that the job has ended: readers stop there.
+            await events.append(
+                session, job, EventType.STATUS, credit_effect=CreditEffect.REFUNDED, credits=refund.credits
+            )
+    return await _end(session, job, ended, result_video_id=result.id)
 
 
 async def release_job(session: AsyncSession, release: Release, origin: TransferOrigin) -> Settled:
-    """End a job without a result: its hold goes back to the user."""
+    """End a job without a result: its hold goes back to the user, or what a card has paid to the card. A job whose
+    card has not paid yet has no hold, so nothing moves."""
+    charge = await purchase_rows.lock_charge_of(session, release.job_id)
     job = await jobs.lock_job(session, release.job_id)
     if job.status.settled:
         return await _how(session, job)
-    held = await _current_hold(session, job)
     origin = origin.model_copy(update={"job_id": job.id, "reason": origin.reason or release.failure_code})
-    released = _key(job.id, "release")
-    expired = release.status is JobStatus.EXPIRED
-    await ledger.release(session, released, held.hold_id, origin, expired=expired)
-    if release.status is JobStatus.FAILED:
-        await progress.fail_running(session, job.id)
     ended = Settled(
         status=release.status,
-        credit_effect=CreditEffect.RELEASED,
-        credits=held.amount,
-        transfer_id=released,
+        credit_effect=CreditEffect.NONE,
+        credits=0,
         failure_code=release.failure_code,
     )
-    return await _end(session, job, ended, origin, detail=release.detail)
+    if charge is None or job.hold_id is not None:
+        held = await _current_hold(session, job)
+        released = _key(job.id, "release")
+        expired = release.status is JobStatus.EXPIRED
+        await ledger.release(session, released, held.hold_id, origin, expired=expired)
+        ended = ended.model_copy(
+            update={"credit_effect": CreditEffect.RELEASED, "credits": held.amount, "transfer_id": released}
+        )
+    if release.status is JobStatus.FAILED:
+        await progress.fail_running(session, job.id)
+    await _log_end(session, job, ended, origin)
+    if charge is not None:
+        refund = await charges.refund_what_is_left(
+            session, charge, ended.status, origin, asked=release.refund
+        )
+        ended = _with(ended, refund)
+    return await _end(session, job, ended, detail=release.detail)
 
 
 async def settled(session: AsyncSession, job_id: JobId) -> Settled | None:
@@ -197,11 +233,19 @@ async def _current_hold(session: AsyncSession, job: Job) -> HoldState:
     return held
 
 
+async def _log_end(session: AsyncSession, job: Job, ended: Settled, origin: TransferOrigin) -> None:
+    captured = ended.credit_effect is CreditEffect.CAPTURED
+    step, outcome = ("capture", "done") if captured else ("release", "compensated")
+    await saga_log.append(
+        session, job.id, step, outcome, origin, key="settle", credit_effect=ended.credit_effect,
+        credits=ended.credits, transfer_id=ended.transfer_id, detail=ended.failure_code or "",
+    )  # fmt: skip
+
+
 async def _end(
     session: AsyncSession,
     job: Job,
     ended: Settled,
-    origin: TransferOrigin,
     *,
     result_video_id: VideoId | None = None,
     detail: str = "",
@@ -211,27 +255,35 @@ async def _end(
     job.status, job.attention, job.finished_at = ended.status, None, finished_at
     job.failure_code, job.detail, job.result_video_id = ended.failure_code, detail, result_video_id
     job.version += 1
-    effect, credits = ended.credit_effect, ended.credits
-    step, outcome = ("capture", "done") if effect is CreditEffect.CAPTURED else ("release", "compensated")
-    await saga_log.append(
-        session, job.id, step, outcome, origin, key="settle",
-        credit_effect=effect, credits=credits, transfer_id=ended.transfer_id, detail=ended.failure_code or "",
-    )  # fmt: skip
-    await events.append(session, job, EventType.STATUS, credit_effect=effect, credits=credits)
+    await events.append(
+        session, job, EventType.STATUS, credit_effect=ended.credit_effect, credits=ended.credits
+    )
     return ended
 
 
 async def _how(session: AsyncSession, job: Job) -> Settled:
     resolution = None if job.hold_id is None else await ledger.get_resolution(session, job.hold_id)
-    if resolution is None:
-        return Settled(
-            status=job.status, credit_effect=CreditEffect.NONE, credits=0, failure_code=job.failure_code
-        )
-    captured = resolution.kind is TransferKind.CAPTURE
-    return Settled(
-        status=job.status,
-        credit_effect=CreditEffect.CAPTURED if captured else CreditEffect.RELEASED,
-        credits=resolution.amount,
-        transfer_id=resolution.id,
-        failure_code=job.failure_code,
+    ended = Settled(
+        status=job.status, credit_effect=CreditEffect.NONE, credits=0, failure_code=job.failure_code
     )
+    if resolution is not None:
+        captured = resolution.kind is TransferKind.CAPTURE
+        ended = ended.model_copy(
+            update={
+                "credit_effect": CreditEffect.CAPTURED if captured else CreditEffect.RELEASED,
+                "credits": resolution.amount,
+                "transfer_id": resolution.id,
+            }
+        )
+    if job.purchase_id is None:
+        return ended
+    return _with(ended, await charges.refund_of_end(session, job.purchase_id))
+
+
+def _with(ended: Settled, refund: Refund | None) -> Settled:
+    """How a job ended, when part of its charge went back to the card with that."""
+    if refund is None:
+        return ended
+    released = ended.credit_effect is CreditEffect.RELEASED
+    effect = CreditEffect.REFUNDED if released else ended.credit_effect
+    return ended.model_copy(update={"credit_effect": effect, "refund_krw": refund.amount_krw})

@@ -1,5 +1,6 @@
-"""Every table that is read and written row by row, at one look. Checks, triggers and indexes are in the migrations;
-the ledger's three tables are used by db/ledger.py alone, in SQL. No relationships, so nothing is ever loaded lazily.
+"""Every table that is read and written row by row, at one look (those of purchases: db/tables_money.py). Checks,
+triggers and indexes are in the migrations; the ledger's three tables are used by db/ledger.py alone, in SQL. No
+relationships, so nothing is ever loaded lazily.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import BigInteger, DateTime, ForeignKey, Integer, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from contracts.ids import JobId, UserId, VideoId
+from contracts.ids import JobId, PurchaseId, RefundId, UserId, VideoId
 from contracts.jobs import Attention, EventType, JobStatus, Stage, StageState
 from contracts.ledger import CreditEffect
 from contracts.media import MediaInfo, Thumbnail
@@ -30,6 +31,8 @@ class Base(DeclarativeBase):
         JobId: Text,
         UserId: Text,
         VideoId: Text,
+        PurchaseId: Text,
+        RefundId: Text,
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
     }
@@ -122,6 +125,8 @@ class Job(Base):
     quote_credits: Mapped[int]
     hold_id: Mapped[UUID | None]
     """The hold that stands for this job now; an adjustment replaces it."""
+    purchase_id: Mapped[PurchaseId | None]
+    """The charge that pays for it; nothing is held until the card has paid."""
     result_video_id: Mapped[VideoId | None] = mapped_column(ForeignKey("videos.id"))
     attention: Mapped[Attention | None] = mapped_column(Word(Attention))
     failure_code: Mapped[str | None]
