@@ -222,8 +222,8 @@ def _content(answer: httpx.Response) -> Any:
     if answer.status_code == 429:
         wait = answer.headers.get("Retry-After", "")
         raise Busy("too many requests", int(wait) if wait.isdecimal() else None)
-    if reason.startswith("IDEMPOTENCY") or reason == CHANGED_MEANWHILE:
-        raise Busy(reason)
+    if answer.status_code == 422 or reason.startswith("IDEMPOTENCY") or reason == CHANGED_MEANWHILE:
+        raise Busy(reason)  # the key is in use or was used with another body, or the balance moved
     if answer.status_code in (401, 403):
         # Ours to repair; purchases wait for it.
         raise EchoError(

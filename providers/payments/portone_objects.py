@@ -50,8 +50,10 @@ def state(payment: Json) -> PaymentState:
 
 
 def cancellable(payment: Json) -> int:
-    """Won that can still be cancelled; PortOne compares it with its own count."""
-    return payment["amount"]["total"] - payment["amount"].get("cancelled", 0)
+    """Won that can still be cancelled; PortOne compares it with its own count, in which what was only requested
+    of the gateway counts too."""
+    alive = [c["totalAmount"] for c in payment.get("cancellations", []) if c["status"] != "FAILED"]
+    return payment["amount"]["total"] - sum(alive)
 
 
 def refunds(payment: Json) -> list[RefundState]:
