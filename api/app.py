@@ -15,16 +15,20 @@ from api.admin import routes as admin
 from api.codec import routes as codec
 from api.credits import routes as credits_
 from api.events import routes as events
+from api.finance import corrections, lists, reconciliations, sagas
 from api.idempotency import REPLAYED_HEADER
 from api.jobs import results
 from api.jobs import routes as jobs
 from api.middleware import REQUEST_ID_HEADER, BodyLimit, RequestContext
 from api.openapi import DESCRIPTION, TAGS, allowed_methods, document
 from api.ops import routes as ops
+from api.payments import routes as payments
 from api.services import open_services
+from api.support import routes as support
 from api.uploads import routes as uploads
 from api.users import routes as users
 from api.videos import routes as videos
+from api.webhooks import routes as webhooks
 from contracts.errors import Code
 from contracts.settings import Settings
 
@@ -53,7 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     v1 = APIRouter(prefix="/v1")
-    for module in (jobs, results, events, videos, uploads, credits_, users, admin):
+    customers = (jobs, results, events, videos, uploads, payments, credits_, users)
+    staff = (support, lists, sagas, reconciliations, corrections, admin)
+    for module in (*customers, *staff, webhooks):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(ops.router)

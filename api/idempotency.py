@@ -39,6 +39,21 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Done:
+    """A request that is committed, now or by an earlier request with the same key."""
+
+    body: Any
+    status: int
+    headers: Mapping[str, str]
+    replayed: bool
+
+    def response(self, body: Any = None, status: int | None = None) -> Response:
+        """The stored answer; or another body, where it tells what may not be stored or what has changed since."""
+        headers = {**self.headers, REPLAYED_HEADER: "true"} if self.replayed else dict(self.headers)
+        return JSONResponse(self.body if body is None else body, status or self.status, headers)
+
+
+@dataclass(frozen=True)
 class Once:
     """One keyed request of one caller."""
 
@@ -51,17 +66,20 @@ class Once:
 
     async def run(self, work: Callable[[AsyncSession], Awaitable[Reply]]) -> Response:
         """Do `work` in a transaction, or repeat what an earlier request with this key was answered."""
+        return (await self.perform(work)).response()
+
+    async def perform(self, work: Callable[[AsyncSession], Awaitable[Reply]]) -> Done:
+        """The same, for routes that have more to do once it is committed."""
         async with self.database.transaction() as session:
             claim = await idempotency.claim(
                 session, self.user_id, self.key, self.method, self.path, self.body_hash
             )
             if isinstance(claim, idempotency.Replay):
-                headers = {**claim.headers, REPLAYED_HEADER: "true"}
-                return JSONResponse(claim.body, claim.status, headers)
+                return Done(claim.body, claim.status, claim.headers, replayed=True)
             reply = await work(session)
             body: dict[str, Any] = reply.body.model_dump(mode="json")
             await idempotency.store(session, claim, reply.status, body, dict(reply.headers))
-        return JSONResponse(body, reply.status, dict(reply.headers))
+        return Done(body, reply.status, reply.headers, replayed=False)
 
 
 async def once(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from api.services import services_of
+from contracts.settings import Settings
 
 
 class Links:
@@ -20,6 +22,9 @@ class Links:
     def video(self, video_id: str, leaf: str = "") -> str:
         return f"{self.base}/videos/{video_id}" + (f"/{leaf}" if leaf else "")
 
+    def payment(self, purchase_id: str, leaf: str = "") -> str:
+        return f"{self.base}/payments/{purchase_id}" + (f"/{leaf}" if leaf else "")
+
 
 def links_of(connection: HTTPConnection) -> Links:
     """`public_url` when set: behind a proxy the request's own host is not the one that clients see."""
@@ -27,3 +32,10 @@ def links_of(connection: HTTPConnection) -> Links:
 
 
 CurrentLinks = Annotated[Links, Depends(links_of)]
+
+
+def workflow_ui_url(settings: Settings, workflow_id: str) -> str | None:
+    """In the Temporal Web UI, for staff; None on a platform that has none."""
+    ui = settings.temporal_ui_url.rstrip("/")
+    path = f"namespaces/{settings.temporal_namespace}/workflows/{quote(workflow_id, safe='')}"
+    return f"{ui}/{path}" if ui else None

@@ -25,6 +25,17 @@ class Metrics:
             "Jobs whose workflow could not be started at once and were left to the sweeper.",
             registry=self.registry,
         )
+        self.unanswered = Counter(
+            "echoshot_checkouts_unanswered_total",
+            "Times that a purchase's checkout was not there in time for the answer.",
+            registry=self.registry,
+        )
+        self.webhooks = Counter(
+            "echoshot_webhooks_total",
+            "Webhooks of payment providers by what came of them.",
+            ("provider", "outcome"),
+            registry=self.registry,
+        )
         self.streams = Gauge(
             "echoshot_event_streams", "Open SSE and WebSocket streams.", registry=self.registry
         )

@@ -19,6 +19,9 @@ DESCRIPTION = """Turns phone footage of concerts into finished videos, paid with
 3. Follow `events_url` (SSE) or poll `status_url` with `If-None-Match`.
 4. `GET` the `result_url`.
 
+Credits come from `POST /v1/payments/tokens`; a job may also be charged to a saved card (`funding`). What comes back
+when something ends badly is the `refund_matrix` of `GET /v1/pricing`.
+
 Errors are `application/problem+json`. Requests that create something take an `Idempotency-Key`; all other
 requests may be repeated as they are. Lists are walked by `starting_after` and `ending_before`, newest first.
 Live events also come over a WebSocket, `/v1/jobs/{id}/ws`.
@@ -29,8 +32,12 @@ TAGS = [
     {"name": "events", "description": "Live progress."},
     {"name": "videos", "description": "Uploaded sources and results."},
     {"name": "uploads", "description": "Large files in parts, resumable."},
+    {"name": "payments", "description": "Buy credits, see purchases and their refunds."},
     {"name": "credits", "description": "Balance, books and prices."},
     {"name": "users", "description": "The caller."},
+    {"name": "support", "description": "For support staff; every call is logged."},
+    {"name": "finance", "description": "For finance: books, sagas, reconciliation, corrections; every call is logged."},
+    {"name": "webhooks", "description": "For payment providers."},
     {"name": "admin", "description": "For administrators."},
     {"name": "operations", "description": "For orchestrators and monitoring."},
 ]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from contracts.errors import Code, EchoError
@@ -29,7 +29,7 @@ class Temporal:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 return await action(self._client)
-        except (RPCError, RuntimeError, OSError, TimeoutError) as error:
+        except (RPCError, WorkflowUpdateFailedError, RuntimeError, OSError, TimeoutError) as error:
             raise EchoError(Code.UNAVAILABLE, f"Temporal: {str(error) or type(error).__name__}") from error
 
     async def check(self) -> None:

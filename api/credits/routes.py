@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,8 +15,9 @@ from api.services import CurrentServices
 from contracts.errors import Code
 from contracts.kinds import KINDS
 from contracts.ledger import Balance
-from contracts.pricing import CREDIT_PACKAGES_KRW, CREDITS_PER_STARTED_MINUTE
-from db import ledger, statements
+from contracts.pricing import CHARGE_KRW_PER_CREDIT, CREDITS_PER_STARTED_MINUTE
+from contracts.refunds import REFUND_MATRIX
+from db import ledger, purchases, statements
 
 router = APIRouter(tags=["credits"])
 
@@ -57,10 +59,12 @@ async def usage(
     return schemas.Usage(data=tuple(schemas.UsageLine(**asdict(line)) for line in lines))
 
 
-@router.get("/pricing", summary="Prices and limits")
+@router.get("/pricing", summary="Prices, limits and refunds", responses=responses(Code.UNAVAILABLE))
 async def pricing(services: CurrentServices) -> schemas.Pricing:
     """Needs no token."""
     settings = services.settings
+    async with services.database.read() as session:
+        prices = await purchases.on_sale(session, datetime.now(UTC))
     return schemas.Pricing(
         kinds=tuple(
             schemas.KindPrice(
@@ -72,9 +76,24 @@ async def pricing(services: CurrentServices) -> schemas.Pricing:
             for kind in KINDS.values()
         ),
         packages=tuple(
-            schemas.CreditPackage(credits=credits, krw=krw) for credits, krw in CREDIT_PACKAGES_KRW.items()
+            schemas.CreditPackage(
+                package=price.package,
+                credits=price.credits,
+                krw=price.krw,
+                price_id=price.id,
+                valid_to=price.valid_to,
+            )
+            for price in prices
         ),
+        providers=settings.providers_offered,
+        charge_krw_per_credit=CHARGE_KRW_PER_CREDIT,
+        refund_matrix=REFUND_CASES,
         upload_bytes_max=settings.upload_bytes_max,
         single_put_bytes_max=settings.single_put_bytes_max,
         duration_s_max=settings.limits.duration_s_max,
     )
+
+
+REFUND_CASES = tuple(
+    schemas.RefundCase(**dict(rule), text_en=rule.words.en, text_ko=rule.words.ko) for rule in REFUND_MATRIX
+)

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.shapes import Moment, PageQuery, View
 from contracts.ledger import TransferKind
+from contracts.payments import Provider, RefundTo
+from contracts.refunds import Arrives, CardBack, CreditsBack
 
 PERIOD_DEFAULT = timedelta(days=365)
 
@@ -75,8 +77,31 @@ class KindPrice(View):
 
 
 class CreditPackage(View):
+    """On sale now."""
+
+    package: str
+    """What `POST /v1/payments/tokens` calls it."""
     credits: int
     krw: int
+    price_id: str
+    """Old purchases keep theirs."""
+    valid_to: datetime | None
+    """The first moment at which it no longer is."""
+
+
+class RefundCase(View):
+    """What comes back, for any of these states and this reason."""
+
+    subject: str
+    paid_by: str
+    states: tuple[str, ...]
+    reason: str
+    refund_to: RefundTo | None
+    credits: CreditsBack
+    card: CardBack
+    arrives: Arrives
+    text_en: str
+    text_ko: str
 
 
 class Pricing(View):
@@ -84,6 +109,11 @@ class Pricing(View):
 
     kinds: tuple[KindPrice, ...]
     packages: tuple[CreditPackage, ...]
+    providers: tuple[Provider, ...]
+    """Of payments, those that are offered here."""
+    charge_krw_per_credit: int
+    """Of a job that a card pays for without a package."""
+    refund_matrix: tuple[RefundCase, ...]
     upload_bytes_max: int
     single_put_bytes_max: int
     duration_s_max: int

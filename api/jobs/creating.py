@@ -9,14 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.auth import Caller
 from api.jobs import schemas
 from api.links import Links
+from api.payments.opening import chosen, refuse_small
 from api.services import Services
 from contracts import pricing
 from contracts.errors import Code, EchoError
-from contracts.ids import UserId, VideoId
+from contracts.ids import JobId, PurchaseId, UserId, VideoId
 from contracts.pricing import Quote
 from contracts.settings import Settings
-from db import tables, videos
+from db import purchases, tables, tables_money, videos
 from db.ids import new_id
+from db.jobs import get_job
 from db.settlement import open_job
 from db.tables import VideoState
 from db.users import get_user
@@ -31,9 +33,18 @@ class Opened:
 
 
 async def open_requested(
-    session: AsyncSession, request: schemas.JobRequestBase, caller: Caller, settings: Settings
+    session: AsyncSession,
+    request: schemas.JobRequestBase,
+    caller: Caller,
+    purchase_id: PurchaseId,
+    settings: Settings,
 ) -> Opened:
-    """Hold the credits and write the job. CREDITS_SHORT, and every other error, leaves nothing behind."""
+    """Hold the credits, or write the charge down as `purchase_id`, and write the job. CREDITS_SHORT, and every other
+    error, leaves nothing behind."""
+    if isinstance(request.funding, schemas.ByCharge):
+        known = await purchases.get(session, purchase_id)
+        if known is not None:
+            return await _the_same(session, known, request)
     duplicate = False
     if isinstance(request.source, schemas.ExistingVideo):
         video = await _existing(session, request.source.video_id, caller.user_id)
@@ -42,16 +53,61 @@ async def open_requested(
         found = await videos.find_duplicate(session, caller.user_id, upload.sha256) if upload.sha256 else None
         duplicate = found is not None
         video = found or await _announced(session, upload, caller.user_id, settings)
+    user, quote, job_id = await _user(session, caller), quote_of(request.kind, video), JobId(new_id("job"))
+    charge = None
+    if isinstance(request.funding, schemas.ByCharge):
+        charge = await _charge(session, request.funding, user, quote, job_id, purchase_id, settings)
     job = await open_job(
         session,
-        user=await _user(session, caller),
+        user=user,
         kind=request.kind,
         params=request.params.model_dump(mode="json"),
         video=video,
-        quote=quote_of(request.kind, video),
+        quote=quote,
         uploaded=video.state is VideoState.READY,
+        job_id=job_id,
+        purchase_id=charge.id if charge else None,
     )
     return Opened(job, video, duplicate)
+
+
+async def _charge(
+    session: AsyncSession,
+    funding: schemas.ByCharge,
+    user: tables.User,
+    quote: Quote,
+    job_id: JobId,
+    purchase_id: PurchaseId,
+    settings: Settings,
+) -> tables_money.Purchase:
+    """What the card will pay for the job."""
+    provider = chosen(funding.provider, settings)
+    amount_krw = quote.credits * pricing.CHARGE_KRW_PER_CREDIT
+    refuse_small(amount_krw)
+    return await purchases.create(
+        session,
+        purchase_id=purchase_id,
+        user_id=user.id,
+        provider=provider,
+        credits=quote.credits,
+        amount_krw=amount_krw,
+        price_id=None,
+        job_id=job_id,
+        payment_method=funding.payment_method,
+        refund_to=funding.refund_to,
+    )
+
+
+async def _the_same(
+    session: AsyncSession, known: tables_money.Purchase, request: schemas.JobRequestBase
+) -> Opened:
+    """Answers are kept for two days, charges for ever: a later repeat must find its job, not pay again."""
+    job = await get_job(session, known.job_id) if known.job_id else None
+    if job is None or (job.kind, job.params) != (request.kind, request.params.model_dump(mode="json")):
+        raise EchoError(Code.IDEMPOTENCY_KEY_REUSED)
+    video = await videos.get_video(session, job.user_id, job.video_id)
+    assert video is not None, "rows of videos are never deleted"
+    return Opened(job, video, duplicate=False)
 
 
 def quote_of(kind: str, video: tables.Video) -> Quote:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 from typing import Annotated
-from urllib.parse import quote as quote_path
 
 from fastapi import APIRouter, Header, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,17 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.auth import Caller, CurrentCaller, Customer, Role, require
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Reply
 from api.jobs import schemas
+from api.jobs.charging import charged_job, new_job
 from api.jobs.creating import Opened, open_requested, upload_target
 from api.jobs.reading import own_job, readable_job
 from api.jobs.view import CurrentLocale, job_view
-from api.links import CurrentLinks, Links
+from api.links import CurrentLinks, Links, workflow_ui_url
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
 from api.staff import JobReader
 from contracts import pricing
 from contracts.errors import Code, EchoError
-from contracts.ids import JobId, job_workflow_id
+from contracts.ids import JobId, job_workflow_id, purchase_id
 from contracts.jobs import Attention, JobStatus
 from contracts.video_job import JobInput
 from db import progress, saga_log, tables, videos
@@ -56,6 +56,8 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
             Code.VIDEO_NOT_READY,
             Code.UPLOAD_TOO_LARGE,
             Code.TOO_LONG,
+            Code.PROVIDER_NOT_OFFERED,
+            Code.AMOUNT_TOO_SMALL,
         ),
     },
 )
@@ -67,26 +69,29 @@ async def create_job(
     links: CurrentLinks,
     locale: CurrentLocale,
 ) -> Response:
-    """Holds the quoted credits and says where to upload. Then send the file, and `PATCH` the `ingested_url`.
+    """Holds the quoted credits, or charges a card for them, and says where to upload. Then send the file, and `PATCH`
+    the `ingested_url`.
 
-    With `video_id`, or with the SHA-256 of a video that you already have, there is nothing to upload.
+    With `video_id`, or with the SHA-256 of a video that you already have, there is nothing to upload. A job that is
+    paid by card waits for its payment; when it ends without a result, what `funding.refund_to` says is done.
     """
     opened: list[Opened] = []
+    charge = purchase_id(caller.user_id, once.key)
 
     async def work(session: AsyncSession) -> Reply:
-        new = await open_requested(session, body, caller, services.settings)
+        new = await open_requested(session, body, caller, charge, services.settings)
         opened.append(new)
         view = await job_view(session, new.job, links, locale)
         target = None if new.video.state is VideoState.READY else upload_target(new.video, services, links)
-        return Reply(
-            schemas.NewJob(**dict(view), upload=target, duplicate=new.duplicate),
-            headers={"Location": view.status_url},
-        )
+        return Reply(new_job(view, target, new.duplicate), headers={"Location": view.status_url})
 
-    answer = await once.run(work)
+    done = await once.perform(work)
     for new in opened:
         await _start(services, job_input(new.job, new.video, services.settings.deadlines))
-    return answer
+    if done.body["charge"] is None:
+        return done.response()
+    answer = await charged_job(services, schemas.NewJob.model_validate(done.body), links, locale)
+    return done.response(answer.model_dump(mode="json"))
 
 
 @router.post(
@@ -250,14 +255,9 @@ async def saga(job_id: JobIdPath, caller: JobReader, services: CurrentServices) 
         job = await readable_job(session, job_id, caller, Role.FINANCE)
         steps = await saga_log.list_steps(session, job.id)
     workflow_id = job_workflow_id(job.id)
-    ui = services.settings.temporal_ui_url.rstrip("/")
-    url = (
-        f"{ui}/namespaces/{services.settings.temporal_namespace}/workflows/{quote_path(workflow_id, safe='')}"
-    )
     staff = caller.has(Role.SUPPORT, Role.FINANCE, Role.ADMIN)
-    return schemas.Saga(
-        workflow_id=workflow_id, workflow_url=url if ui and staff else None, steps=tuple(steps)
-    )
+    url = workflow_ui_url(services.settings, workflow_id) if staff else None
+    return schemas.Saga(workflow_id=workflow_id, workflow_url=url, steps=tuple(steps))
 
 
 async def _start(services: Services, given: JobInput) -> None:

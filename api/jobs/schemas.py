@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from api.payments.schemas import PaymentMethod, Refund
 from api.shapes import Body, JobIdText, Line, Moment, PageQuery, Sha256, VideoIdText, View
 from contracts.jobs import Attention, JobStatus, SagaStep, Stage
 from contracts.kinds import KINDS
 from contracts.kinds.base import JobParams
 from contracts.ledger import CreditEffect
 from contracts.media import MediaInfo
+from contracts.payments import Checkout, Provider, PurchaseStatus, RefundTo
 from contracts.pricing import Quote
 
 ContentType = Literal["video/mp4", "video/quicktime", "video/x-msvideo", "video/x-matroska", "video/webm"]
@@ -45,12 +47,33 @@ class ExistingVideo(Body):
     """One of the user's own videos, uploaded and checked before, or a result."""
 
 
+class FromBalance(Body):
+    """Paid from the user's credits, which are held now and captured at the end."""
+
+    type: Literal["balance"] = "balance"
+
+
+class ByCharge(Body):
+    """Paid by a saved card: the quoted credits, at a flat price each, are charged, granted and held at once."""
+
+    type: Literal["charge"]
+    payment_method: PaymentMethod = Field(examples=["pm_1PqLbR2eZvKYlo2C"])
+    provider: Provider | None = None
+    """By default the platform's own choice."""
+    refund_to: RefundTo = RefundTo.CARD
+    """Where the money goes if the job ends without a result, or turns out cheaper."""
+
+
+Funding = Annotated[FromBalance | ByCharge, Field(discriminator="type")]
+
+
 class JobRequestBase(Body):
     """What every kind of job asks for."""
 
     kind: str
     params: JobParams
     source: NewUpload | ExistingVideo
+    funding: Funding = FromBalance()
 
 
 if TYPE_CHECKING:
@@ -89,8 +112,32 @@ class Failure(View):
     """A sentence for the user, in Korean or English."""
 
 
-class Job(View):
-    """A job as its owner sees it."""
+class Charge(View):
+    """The card payment of a job."""
+
+    purchase_id: str
+    status: PurchaseStatus
+    amount_krw: int
+    refund_to: RefundTo
+    refunds: tuple[Refund, ...]
+    """Oldest first."""
+    payment_url: str
+    """For its owner: the purchase, with the `checkout` while it is not paid."""
+
+
+class NewCharge(Charge):
+    """The card payment of a job that was just taken on."""
+
+    action_required: bool
+    """The bank asks the customer for authentication: let the payment SDK handle it with `checkout`."""
+    checkout: Checkout | None
+    """Null once it is settled, and while the payment service is away: then ask `payment_url`."""
+    declined: str | None
+    """Why the card was declined, in the provider's words."""
+
+
+class JobBase(View):
+    """A job without its charge."""
 
     id: str
     kind: str
@@ -120,6 +167,13 @@ class Job(View):
     ingested_url: str
 
 
+class Job(JobBase):
+    """A job as its owner sees it."""
+
+    charge: Charge | None
+    """Null when it is paid from the balance."""
+
+
 class UploadTarget(View):
     """Where the file goes. `url` is null for files that must be sent in parts (`multipart_url`)."""
 
@@ -132,9 +186,11 @@ class UploadTarget(View):
     multipart_url: str
 
 
-class NewJob(Job):
+class NewJob(JobBase):
     """A job that was just taken on."""
 
+    charge: NewCharge | None
+    """Null when it is paid from the balance."""
     upload: UploadTarget | None
     """Null when nothing has to be uploaded."""
     duplicate: bool

@@ -11,15 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.jobs import schemas
 from api.links import Links
+from api.payments.view import refund_view
 from api.problems import locale_of
 from contracts.errors import sentence
+from contracts.ids import PurchaseId, refund_id
 from contracts.jobs import JobStatus, Stage, StageState
 from contracts.kinds import KINDS
 from contracts.ledger import CreditEffect
-from db import events
+from contracts.payments import RefundStatus
+from db import events, purchase_reads
+from db.charges import JOB_KEY
 from db.progress import eta_s
 from db.statements import hold_amounts
 from db.tables import Job
+from db.tables_money import Purchase, Refund
 
 
 def current_locale(request: Request) -> str:
@@ -39,11 +44,15 @@ async def job_views(
     stages = await events.stages_of(session, [job.id for job in jobs])
     holds = [job.hold_id for job in jobs if job.hold_id and not job.status.settled]
     held = await hold_amounts(session, holds) if holds else {}
+    charged = [job.id for job in jobs if job.purchase_id]
+    charges = await purchase_reads.charges_of(session, charged) if charged else {}
+    refunds = await purchase_reads.refunds_of(session, [charge.id for charge in charges.values()])
     return tuple(
         _view(
             job,
             stages.get(job.id) or _undeclared(job.kind),
             held.get(job.hold_id, 0) if job.hold_id else 0,
+            _charge(charges[job.id], refunds[charges[job.id].id], links) if job.id in charges else None,
             links,
             locale,
         )
@@ -51,7 +60,14 @@ async def job_views(
     )
 
 
-def _view(job: Job, stages: tuple[Stage, ...], credits_held: int, links: Links, locale: str) -> schemas.Job:
+def _view(
+    job: Job,
+    stages: tuple[Stage, ...],
+    credits_held: int,
+    charge: schemas.Charge | None,
+    links: Links,
+    locale: str,
+) -> schemas.Job:
     failure = None
     if job.failure_code:
         failure = schemas.Failure(code=job.failure_code, message=sentence(job.failure_code, locale))
@@ -63,8 +79,9 @@ def _view(job: Job, stages: tuple[Stage, ...], credits_held: int, links: Links, 
         stages=stages,
         eta_s=None if job.status.settled else eta_s(stages, job.started_at, datetime.now(UTC)),
         quote=job.quote,
-        credit_effect=_credit_effect(job.status),
+        credit_effect=_credit_effect(job, charge),
         credits_held=credits_held,
+        charge=charge,
         attention=job.attention,
         failure=failure,
         source_video_id=job.video_id,
@@ -81,10 +98,31 @@ def _view(job: Job, stages: tuple[Stage, ...], credits_held: int, links: Links, 
     )
 
 
-def _credit_effect(status: JobStatus) -> CreditEffect:
-    if not status.settled:
-        return CreditEffect.HELD
-    return CreditEffect.CAPTURED if status is JobStatus.SUCCEEDED else CreditEffect.RELEASED
+def _charge(purchase: Purchase, refunds: Sequence[Refund], links: Links) -> schemas.Charge:
+    """Nothing of the card: support may see the jobs of others."""
+    return schemas.Charge(
+        purchase_id=purchase.id,
+        status=purchase.status,
+        amount_krw=purchase.amount_krw,
+        refund_to=purchase.refund_to,
+        refunds=tuple(refund_view(row) for row in refunds),
+        payment_url=links.payment(purchase.id),
+    )
+
+
+def _credit_effect(job: Job, charge: schemas.Charge | None) -> CreditEffect:
+    if job.status is JobStatus.SUCCEEDED:
+        return CreditEffect.CAPTURED
+    sent_back = charge is not None and any(
+        refund.id == refund_id(PurchaseId(charge.purchase_id), JOB_KEY)
+        and refund.status is not RefundStatus.FAILED
+        for refund in charge.refunds
+    )
+    if sent_back:
+        return CreditEffect.REFUNDED
+    if job.hold_id is None:
+        return CreditEffect.NONE
+    return CreditEffect.RELEASED if job.status.settled else CreditEffect.HELD
 
 
 def _undeclared(kind: str) -> tuple[Stage, ...]:

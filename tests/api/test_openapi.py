@@ -7,7 +7,7 @@ import pytest
 
 from api.__main__ import OPENAPI_PATH, openapi_text
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/v1/pricing"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/v1/pricing", "/v1/webhooks/stripe", "/v1/webhooks/portone"}
 
 
 @pytest.fixture(scope="module")
