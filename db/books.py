@@ -9,6 +9,8 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db import books_money
+
 CHECKS = {
     "a transfer without postings": """
         SELECT t.id::text FROM transfers t WHERE NOT EXISTS (SELECT FROM postings p WHERE p.transfer_id = t.id)""",
@@ -63,6 +65,7 @@ CHECKS = {
     "a job whose events have a gap": """
         SELECT j.id FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id
          GROUP BY j.id HAVING count(e.seq) <> j.event_seq OR coalesce(max(e.seq), 0) <> j.event_seq""",
+    **books_money.CHECKS,
 }
 """What must not exist, and the query that finds it."""
 
