@@ -135,7 +135,9 @@ class Settings(BaseSettings):
     codec_key_id: str = ""
     """The key that encrypts; the others only read what was written before a rotation."""
     signing_key: SecretStr = SecretStr("")
-    """Ed25519 private key in PEM: signs receipts and journal blocks. Empty: neither can be made."""
+    """Ed25519 private key in PEM: signs receipts and journal blocks. Empty: no receipts, and blocks are not signed."""
+    signing_keys_retired: tuple[str, ...] = ()
+    """Ids of earlier signing keys, as a JSON list: what they have signed stays valid."""
     promo_days: int = 365
     """Promotional credits granted without a date of their own expire after so many days."""
     seal_interval_s: int = 300

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from contracts.errors import Code, EchoError
+from contracts.settings import Settings
 
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 SIGNATURE = "signature"
@@ -54,6 +55,12 @@ class SigningKey:
 def signing_key(pem: str) -> SigningKey | None:
     """Of the setting `signing_key`, where empty means that there is none."""
     return SigningKey.from_pem(pem) if pem else None
+
+
+def trusted_keys(settings: Settings) -> frozenset[str]:
+    """Ids of the present key and of those before it; empty when the platform has none."""
+    key = signing_key(settings.signing_key.get_secret_value())
+    return frozenset([*settings.signing_keys_retired, *([key.key_id] if key else [])])
 
 
 def new_key_pem() -> str:

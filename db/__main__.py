@@ -6,6 +6,8 @@ import asyncio
 import sys
 
 from contracts.settings import settings
+from contracts.signing import trusted_keys
+from db import journal
 from db.books import check_books
 from db.engine import Database
 from db.migrate import migrate
@@ -18,6 +20,7 @@ async def _check() -> int:
     try:
         async with database.read() as session:
             violations = await check_books(session)
+            violations += await journal.audit(session, trusted=trusted_keys(settings()))
     finally:
         await database.aclose()
     print("\n".join(violations) or "The books are coherent.")
