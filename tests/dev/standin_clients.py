@@ -48,7 +48,7 @@ async def send(
     *,
     key: str | None = None,
     as_client: bool = False,
-    timeout_s: float = 5,
+    read_timeout_s: float = 5,
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """A request as bare as HTTP allows; `as_client` with the publishable key."""
@@ -56,7 +56,9 @@ async def send(
     given = {"Authorization": f"Bearer {secret}", **(headers or {})} | (
         {"Idempotency-Key": key} if key else {}
     )
-    async with httpx.AsyncClient(base_url=standin.url, trust_env=False, timeout=timeout_s) as http:
+    async with httpx.AsyncClient(
+        base_url=standin.url, trust_env=False, timeout=httpx.Timeout(5, read=read_timeout_s)
+    ) as http:
         if method == "GET":
             return await http.get(path, params=form, headers=given)
         return await http.request(method, path, data=form, headers=given)
