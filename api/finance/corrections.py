@@ -23,7 +23,7 @@ router = APIRouter(prefix="/finance/corrections", tags=["finance"])
 Finance = Annotated[Caller, staff(Role.FINANCE)]
 CorrectionId = Annotated[str, Path(pattern=r"^cor_[0-9a-f]{32}$")]
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
-DECISIONS = responses(*CODES, Code.NOT_FOUND, Code.CORRECTION_CONFLICT)
+DECISIONS = responses(*CODES, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, Code.CREDITS_SHORT)
 
 
 @router.post(

@@ -1,0 +1,174 @@
+"""What finance reads adds up: every won that came in is refunded, disputed, earned or owed, to the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.errors import Code, EchoError
+from contracts.jobs import JobStatus
+from contracts.payments import DisputeStatus
+from contracts.video_job import Release
+from db import audit, disputes, finance_lists, settlement
+from db.engine import Database
+from db.pages import Page
+from db.tables import Job, User
+from db.tables_money import Purchase
+from tests.books import a_job, a_user, completion, run_sql, step_of
+from tests.purchases import a_charged_job, a_dispute, a_purchase, by, provider_says, refund
+
+
+async def spend(database: Database, user: User, credits: int) -> None:
+    job = await a_job(database, user, credits=credits, status=JobStatus.RUNNING)
+    async with database.transaction() as session:
+        await settlement.complete_job(session, completion(job, credits), step_of(job))
+
+
+async def money_of(database: Database, user: User) -> dict[str, int]:
+    (row,) = await run_sql(
+        database,
+        """SELECT (SELECT coalesce(sum(krw), 0) FROM analytics.revenue WHERE user_id = :user)::bigint AS earned,
+                  (SELECT coalesce(sum(krw), 0) FROM analytics.liability WHERE user_id = :user)::bigint AS owed,
+                  (SELECT coalesce(sum(credits), 0) FROM analytics.liability WHERE user_id = :user)::bigint AS credits,
+                  (SELECT coalesce(sum(amount_krw), 0) FROM analytics.refunds
+                    WHERE user_id = :user AND status <> 'FAILED')::bigint AS refunded""",
+        user=user.id,
+    )
+    return row._asdict()
+
+
+async def test_first_bought_is_first_spent(database: Database) -> None:
+    user = await a_user(database)
+    await a_purchase(database, user, credits=100)  # 100 won each
+    await a_purchase(database, user, credits=500)  # 80 won each
+    await spend(database, user, 60)
+    assert await money_of(database, user) == {
+        "earned": 6_000, "owed": 4_000 + 40_000, "credits": 540, "refunded": 0,
+    }  # fmt: skip
+    await spend(database, user, 90)
+    assert await money_of(database, user) == {
+        "earned": 10_000 + 50 * 80, "owed": 450 * 80, "credits": 450, "refunded": 0,
+    }  # fmt: skip
+
+
+async def test_promotional_credits_are_neither_earned_nor_owed(database: Database) -> None:
+    user = await a_user(database, promo=50, paid=20)
+    await spend(database, user, 60)
+    assert await money_of(database, user) == {"earned": 0, "owed": 0, "credits": 10, "refunded": 0}
+
+
+async def test_a_refund_takes_from_what_is_owed(database: Database) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user, credits=1000)
+    await spend(database, user, 300)
+    done = await refund(database, purchase)
+    await provider_says(database, done)
+    assert await money_of(database, user) == {
+        "earned": 21_000, "owed": 0, "credits": 0, "refunded": 49_000,
+    }  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    acts=st.lists(
+        st.tuples(st.sampled_from(["buy", "spend", "refund"]), st.integers(0, 2), st.integers(1, 130)),
+        min_size=3,
+        max_size=9,
+    )
+)
+async def test_every_won_is_refunded_earned_or_owed(
+    database: Database, acts: Sequence[tuple[str, int, int]]
+) -> None:
+    user = await a_user(database)
+    bought: list[Purchase] = []
+    for act, which, credits in acts:
+        try:
+            if act == "buy":
+                bought.append(await a_purchase(database, user, credits=(100, 500, 1000)[which]))
+            elif act == "spend":
+                await spend(database, user, credits)
+            elif bought:
+                await refund(database, bought[which % len(bought)], credits=credits)
+        except EchoError as refused:
+            if refused.code not in (Code.CREDITS_SHORT, Code.REFUND_CREDITS_SPENT, Code.REFUND_TOO_LARGE):
+                raise
+    money = await money_of(database, user)
+    received = sum(purchase.amount_krw for purchase in bought)
+    assert money["earned"] + money["owed"] + money["refunded"] == received
+
+
+async def test_a_saga_is_told_from_every_source(database: Database) -> None:
+    user = await a_user(database)
+    job, purchase = await a_charged_job(database, user, credits=10)
+    async with database.transaction() as session:
+        ending = Release(job_id=job.id, status=JobStatus.FAILED, failure_code=Code.CORRUPT)
+        await settlement.release_job(session, ending, step_of(job, "release"))
+    (asked,) = await run_sql(database, "SELECT id FROM refunds WHERE purchase_id = :id", id=purchase.id)
+    async with database.read() as session:
+        told = await audit.saga_audit(session, job.id)
+    assert (told.status, told.paid_krw, told.captured_credits, told.quote_credits) == ("FAILED", 1_000, 0, 10)
+    assert told.workflow_ids == (f"job/{job.id}", f"purchase/{purchase.id}")
+    ledger = [entry.what for entry in told.entries if entry.source == "ledger"]
+    assert ledger == ["purchase", "hold", "release", "refund"]
+    assert {"saga", "ledger", "provider"} <= {entry.source for entry in told.entries}
+    assert any(asked.id in entry.refers_to for entry in told.entries)
+    assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)
+
+
+async def test_a_saga_without_a_charge_is_told_too(database: Database) -> None:
+    user = await a_user(database, paid=100)
+    job: Job = await a_job(database, user)
+    async with database.read() as session:
+        told = await audit.saga_audit(session, job.id)
+    assert (told.paid_krw, told.quote_credits, told.workflow_ids) == (0, 10, (f"job/{job.id}",))
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        finance_lists.TRANSFERS,
+        finance_lists.PURCHASES,
+        finance_lists.REFUNDS,
+        finance_lists.LIABILITY,
+        finance_lists.REVENUE,
+    ],
+    ids=lambda listing: listing.name,
+)
+async def test_the_pages_of_a_list_are_the_whole_list(
+    database: Database, listing: finance_lists.Listing
+) -> None:
+    user, other = await a_user(database), await a_user(database)
+    for _ in range(3):
+        await a_purchase(database, other)
+        purchase = await a_purchase(database, user)
+        await spend(database, user, 10)
+        await refund(database, purchase, credits=5)
+    filters = {"user_id": user.id}
+    async with database.read() as session:
+        whole = [dict(row) async for row in finance_lists.every(session, listing, filters)]
+        paged: list[object] = []
+        after: str | None = None
+        while True:
+            rows = await finance_lists.page_of(session, listing, filters, Page(limit=2, starting_after=after))
+            paged += [dict(row) for row in rows.items]
+            if not rows.has_more:
+                break
+            after = str(rows.items[-1][listing.id])
+        with pytest.raises(EchoError):
+            await finance_lists.page_of(
+                session, listing, filters, Page(starting_after="00000000-0000-0000-0000-000000000000")
+            )
+    assert len(whole) >= 3
+    assert paged == whole
+    assert all(row["user_id"] == user.id for row in whole)
+
+
+async def test_a_dispute_is_neither_owed_nor_earned(database: Database) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    async with database.transaction() as session:
+        await disputes.record(session, purchase.id, a_dispute(purchase, DisputeStatus.OPEN), by(purchase))
+    assert (await money_of(database, user))["owed"] == 0
