@@ -32,6 +32,18 @@ ATTEMPTS = 4
 """Fewer than open the breaker."""
 
 
+class Clock:
+    """The breakers' time: stands still, but for waiting as long as a provider asks."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+CLOCK = Clock()
+
+
 def an_order(
     user_id: str = "user-1", *, payment_method: str | None = None, customer_ref: str | None = None
 ) -> PaymentOrder:
@@ -72,6 +84,7 @@ async def insist(standin: StandIn, send: Callable[[], Awaitable[T]]) -> T:
         except EchoError as error:
             if error.code is not Code.PROVIDER_UNAVAILABLE:
                 raise
+            CLOCK.now_s += int(error.fields.get("retry_after_s", 0))
         await at_rest(standin)
     await standin.control.post("forget_keys")
     return await send()

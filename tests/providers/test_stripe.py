@@ -25,7 +25,7 @@ from contracts.settings import StripeSettings
 from dev.servers.standins import StripeStandIn
 from providers.payments.breaker import Breaker
 from providers.payments.stripe import API_VERSION, StripePayments
-from tests.providers.paying import AMOUNT_KRW, FAULTS, LIMIT_S, a_refund, an_order, insist, order_fault
+from tests.providers.paying import AMOUNT_KRW, CLOCK, FAULTS, LIMIT_S, a_refund, an_order, insist, order_fault
 
 
 @pytest_asyncio.fixture
@@ -36,7 +36,7 @@ async def stripe(stripe_standin: StripeStandIn) -> AsyncIterator[StripePayments]
             publishable_key=stripe_standin.publishable_key,
             api_base=stripe_standin.url,
         ),
-        breaker=Breaker(Provider.STRIPE, limit_s=LIMIT_S),
+        breaker=Breaker(Provider.STRIPE, limit_s=LIMIT_S, clock=CLOCK),
     )
     yield payments
     await payments.aclose()
