@@ -40,6 +40,22 @@ class ExpiryReport(Contract):
     credits: int = 0
 
 
+class SealRequest(Contract):
+    """Everything that can be sealed now."""
+
+
+class SealReport(Contract):
+    """New transfers sealed into the journal."""
+
+    blocks: int = 0
+    transfers: int = 0
+    height: int = 0
+    """Of the last block sealed; 0: none was."""
+    block_hash: str = ""
+    """Of that block, in hex: whoever notes it down can tell later whether anything before it was changed."""
+    signed: bool = False
+
+
 class RetentionReport(Contract):
     """One pass over files whose time has come."""
 

@@ -37,6 +37,10 @@ RECONCILE_HEARTBEAT = timedelta(minutes=2)
 SWEEP_ATTEMPT = timedelta(minutes=5)
 SWEEP_HEARTBEAT = timedelta(seconds=30)
 RETENTION_ATTEMPT = timedelta(hours=1)
+SEAL_ATTEMPT = timedelta(minutes=30)
+"""Some three million transfers, should sealing ever have been off for long."""
+SEAL_HEARTBEAT = timedelta(seconds=60)
+"""A beat is a block."""
 
 QUEUE_WAIT_MAX = timedelta(hours=24)
 """A step that no worker takes for so long fails, and the job asks for attention."""

@@ -24,7 +24,7 @@ from temporalio.service import RPCError
 
 from contracts.queues import Queue
 from contracts.settings import Settings
-from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SweepWorkflow
+from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ async def ensure_schedules(client: Client, settings: Settings) -> None:
         ("sweep", SweepWorkflow, settings.sweep_interval_s),
         ("retention", RetentionWorkflow, settings.retention_interval_s),
         ("expiry", ExpiryWorkflow, settings.expiry_interval_s),
+        ("seal", SealJournalWorkflow, settings.seal_interval_s),
         ("reconcile", ReconcileWorkflow, settings.reconcile_interval_s),
     ):
         schedule_id = f"{settings.queue_prefix}{name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SweepWorkflow
+from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.token_purchase import TokenPurchaseWorkflow
 from workflows.video_job import VideoJobWorkflow
@@ -20,4 +20,5 @@ WORKFLOWS: tuple[type[Any], ...] = (
     RetentionWorkflow,
     ExpiryWorkflow,
     ReconcileWorkflow,
+    SealJournalWorkflow,
 )

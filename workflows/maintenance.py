@@ -1,4 +1,5 @@
-"""Scheduled housekeeping: settle jobs whose workflow is gone, delete files and credits whose time has come."""
+"""Scheduled housekeeping: settle jobs whose workflow is gone, delete files and credits whose time has come, seal the
+journal."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from contracts.maintenance import (
     ExpiryRequest,
     RetentionReport,
     RetentionRequest,
+    SealReport,
+    SealRequest,
     SweepReport,
     SweepRequest,
 )
@@ -38,3 +41,12 @@ class ExpiryWorkflow:
     @workflow.run
     async def run(self) -> ExpiryReport:
         return await steps.expire_promotional(ExpiryRequest())
+
+
+@workflow.defn(name="SealJournal")
+class SealJournalWorkflow:
+    """From its seal on, a transfer cannot be changed unseen (docs/adr/023)."""
+
+    @workflow.run
+    async def run(self) -> SealReport:
+        return await steps.seal_journal(SealRequest())

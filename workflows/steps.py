@@ -22,6 +22,8 @@ from contracts.maintenance import (
     ExpiryRequest,
     RetentionReport,
     RetentionRequest,
+    SealReport,
+    SealRequest,
     SweepReport,
     SweepRequest,
 )
@@ -245,10 +247,15 @@ expire_promotional = Step(
     heartbeat=timing.SWEEP_HEARTBEAT,
 )  # fmt: skip
 
+seal_journal = Step(
+    "seal_journal", SealRequest, SealReport, Queue.CORE, timing.SEAL_ATTEMPT, BEST_EFFORT,
+    heartbeat=timing.SEAL_HEARTBEAT,
+)  # fmt: skip
+
 STEPS: tuple[Step[Any, Any], ...] = (
     hold, adjust_hold, complete, release, record_status, ingest, clean_up, notify,
     create_payment, verify_payment, close_payment, send_refunds, reconcile_purchase, request_refund,
     dismiss_refund_failures, announce_payment, notify_purchase, charge_state, tell_purchase,
     plan_enhance, enhance_segment, mux_enhanced,
-    sweep, retain, expire_promotional, reconcile,
+    sweep, retain, expire_promotional, reconcile, seal_journal,
 )  # fmt: skip
