@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import codec_keys
+from dev import codec_keys, signing_key
 from dev.failures import ServerFailed
 from dev.issuer import WebUi
 from dev.servers.issuer import Issuer
@@ -113,6 +113,8 @@ class Stack:
             found["ECHOSHOT_OIDC_ISSUER"] = self.issuer.url
         for standin in self._standins():
             found |= standin.settings()
+        if "ECHOSHOT_SIGNING_KEY" not in os.environ:
+            found |= signing_key.kept_below(self.data_dir)
         return found
 
     def _standins(self) -> list[StandIn]:
