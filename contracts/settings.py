@@ -26,7 +26,7 @@ class StripeSettings(BaseModel):
     publishable_key: str = ""
     """Handed to the app for the PaymentSheet."""
     webhook_secret: SecretStr = SecretStr("")
-    """Of the endpoint `/v1/webhooks/stripe`."""
+    """Of the endpoint `/v1/webhooks/stripe`. While it is changed: the new and the old one, with a comma."""
     api_base: str = "https://api.stripe.com"
     """Another address for stand-ins."""
 
@@ -43,7 +43,7 @@ class PortOneSettings(BaseModel):
     channel_key: str = ""
     """Handed to the app's SDK: which payment gateway."""
     webhook_secret: SecretStr = SecretStr("")
-    """Of `/v1/webhooks/portone` (Standard Webhooks)."""
+    """Of `/v1/webhooks/portone` (Standard Webhooks). While it is changed: the new and the old one, with a comma."""
     api_base: str = "https://api.portone.io"
     """Another address for stand-ins."""
 
