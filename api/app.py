@@ -15,7 +15,7 @@ from api.admin import routes as admin
 from api.codec import routes as codec
 from api.credits import routes as credits_
 from api.events import routes as events
-from api.finance import corrections, lists, reconciliations, sagas
+from api.finance import corrections, journal, lists, reconciliations, sagas
 from api.idempotency import REPLAYED_HEADER
 from api.jobs import results
 from api.jobs import routes as jobs
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     v1 = APIRouter(prefix="/v1")
     customers = (jobs, results, events, videos, uploads, payments, credits_, users)
-    staff = (support, lists, sagas, reconciliations, corrections, admin)
+    staff = (support, journal, lists, sagas, reconciliations, corrections, admin)
     for module in (*customers, *staff, webhooks):
         v1.include_router(module.router)
     app.include_router(v1)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -84,7 +84,7 @@ BLOCK = text("SELECT * FROM journal_blocks WHERE height = :height")
 ENTRY = text("SELECT transfer_id::text FROM journal_entries WHERE position = :position")
 
 BLOCK_AT = text("""
-    SELECT height FROM journal_blocks WHERE first_position <= :position ORDER BY first_position DESC LIMIT 1""")
+    SELECT * FROM journal_blocks WHERE first_position <= :position ORDER BY first_position DESC LIMIT 1""")
 
 LEFT_OUT = text("""
     SELECT t.id::text FROM transfers t
@@ -152,18 +152,37 @@ async def seal_all(
             return
 
 
+class Extent(NamedTuple):
+    """A part of the journal, in whole blocks."""
+
+    first: int
+    last: int
+    """Height of the last block; before `first`: there is none."""
+    rows: int
+
+
+async def extent(session: AsyncSession, from_position: int = 1, to_position: int | None = None) -> Extent:
+    """The blocks that hold these positions."""
+    tip = (await session.execute(TIP)).one_or_none()
+    if tip is None or from_position >= tip.first_position + tip.rows:
+        return Extent(1, 0, 0) if tip is None else Extent(tip.height + 1, tip.height, 0)
+    to_position = tip.first_position if to_position is None else max(from_position, to_position)
+    first = (await session.execute(BLOCK_AT, {"position": from_position})).one_or_none()
+    last = (await session.execute(BLOCK_AT, {"position": to_position})).one_or_none() or tip
+    return Extent(
+        1 if first is None else first.height,
+        last.height,
+        last.first_position + last.rows - (1 if first is None else first.first_position),
+    )
+
+
 async def export(
-    database: Database,
-    format: Format,
-    key: SigningKey | None,
-    *,
-    from_position: int = 1,
-    to_position: int | None = None,
+    database: Database, format: Format, key: SigningKey | None, part: Extent
 ) -> AsyncIterator[bytes]:
-    """The journal as a file, in pieces of many lines; whole blocks, so that each can be checked. Each page is a
-    transaction of its own: what is sealed does not change, so a slow reader holds none open."""
+    """The journal as a file, in pieces of many lines. Each page is a transaction of its own: what is sealed does not
+    change, so a slow reader holds none open."""
+    first, last, _ = part
     async with database.read() as session:
-        first, last = await _heights(session, from_position, to_position)
         tip = await _block(session, first - 1)
     digest, rows, blocks, position = sha256(), 0, 0, _position_after(tip)
     header = Header(
@@ -244,19 +263,6 @@ def _transfer(row: Row[Any]) -> Transfer:
 
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-async def _heights(session: AsyncSession, from_position: int, to_position: int | None) -> tuple[int, int]:
-    """First and last block that hold these positions; the last is before the first when there are none."""
-    tip = (await session.execute(TIP)).one_or_none()
-    if tip is None:
-        return 1, 0
-    last = await session.scalar(
-        BLOCK_AT, {"position": tip.first_position if to_position is None else to_position}
-    )
-    if from_position >= tip.first_position + tip.rows:
-        return tip.height + 1, tip.height
-    return await session.scalar(BLOCK_AT, {"position": from_position}) or 1, last or 0
 
 
 async def _block(session: AsyncSession, height: int) -> Block | None:

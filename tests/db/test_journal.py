@@ -27,7 +27,9 @@ async def sealed(database: Database, limit: int = 100, key: SigningKey | None = 
 
 
 async def exported(database: Database, name: str = "jsonl", **range: int) -> list[bytes]:
-    content = b"".join([piece async for piece in journal.export(database, FORMATS[name], KEY, **range)])
+    async with database.read() as session:
+        part = await journal.extent(session, **range)
+    content = b"".join([piece async for piece in journal.export(database, FORMATS[name], KEY, part)])
     return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
 
