@@ -206,3 +206,14 @@ async def test_ids_expand_into_objects_and_nothing_else_does(client: stripe.Stri
     assert charge.balance_transaction.type == "charge"
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         await client.v1.payment_intents.retrieve_async(row.id, {"expand": ["latest_refund"]})
+
+
+async def test_search_finds_by_metadata_but_not_what_is_too_fresh(
+    stripe_standin: StripeStandIn, client: stripe.StripeClient
+) -> None:
+    intent = await create(client, metadata={"purchase_id": "pur_1"})
+    await create(client, metadata={"purchase_id": "pur_2"})
+    query: Any = {"query": "metadata['purchase_id']:'pur_1'"}
+    assert [row.id for row in (await client.v1.payment_intents.search_async(query)).data] == [intent.id]
+    await stripe_standin.control.post("search", lag_ms=60_000)
+    assert (await client.v1.payment_intents.search_async(query)).data == []

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from dev.standins.control import Order
 from dev.standins.store import JsonObject
-from dev.standins.stripe import balance, confirmation, disputes, refunds
+from dev.standins.stripe import balance, confirmation, disputes, refunds, search
 from dev.standins.stripe.account import Account, public
 from dev.standins.stripe.errors import ApiError
 from dev.standins.stripe.lists import rendered
@@ -46,6 +46,10 @@ class NewDispute(Order):
 
 class DisputeOutcome(Order):
     outcome: Literal["won", "lost"]
+
+
+class SearchLag(Order):
+    lag_ms: Annotated[int, Field(ge=0)]
 
 
 class NewPayout(Order):
@@ -107,6 +111,11 @@ def stripe_control(account: Account) -> APIRouter:
     @router.post("/disputes/{dispute_id}/close")
     async def close_dispute(dispute_id: str, order: DisputeOutcome) -> JSONResponse:
         return done(lambda: disputes.close_dispute(account, dispute_id, order.outcome))
+
+    @router.post("/search")
+    async def search_lag(order: SearchLag) -> SearchLag:
+        account.store.set(search.LAG, order.lag_ms)
+        return order
 
     @router.post("/payouts")
     async def pay_out(_: NewPayout) -> JSONResponse:

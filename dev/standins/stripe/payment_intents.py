@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from dev.standins.store import JsonObject, new_id, now_s
@@ -33,7 +34,7 @@ class Create(Params, Metadata):
     currency: Text
     customer: Text | None = None
     payment_method: Text | None = None
-    payment_method_types: list[Literal["card"]] | None = None
+    allowed_payment_method_types: list[Literal["card"]] | None = None
     automatic_payment_methods: AutomaticMethods | None = None
     confirm: Bool = False
     off_session: Bool | None = None
@@ -74,16 +75,19 @@ def create(account: Account, params: Create) -> JsonObject:
     if params.payment_method is not None:
         method = usable_method(account, params.payment_method, params.customer)
     intent_id = new_id("pi")
-    automatic = params.automatic_payment_methods
-    if automatic is None and params.payment_method_types is None:
-        automatic = AutomaticMethods(enabled=True)
+    # A card never redirects; the default methods may.
+    cards_only = params.allowed_payment_method_types is not None
+    automatic = params.automatic_payment_methods or AutomaticMethods(
+        enabled=True, allow_redirects="never" if cards_only else "always"
+    )
     intent: JsonObject = {
         "id": intent_id,
         "object": "payment_intent",
         "amount": params.amount,
         "amount_capturable": 0,
         "amount_received": 0,
-        "automatic_payment_methods": automatic and automatic.model_dump(),
+        "allowed_payment_method_types": params.allowed_payment_method_types,
+        "automatic_payment_methods": automatic.model_dump(),
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.capture_method,
@@ -100,7 +104,7 @@ def create(account: Account, params: Create) -> JsonObject:
         "next_action": None,
         "payment_method": method and method["id"],
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": params.payment_method_types or ["card"],
+        "payment_method_types": ["card"],
         "processing": None,
         "receipt_email": params.receipt_email,
         "setup_future_usage": params.setup_future_usage,
@@ -108,6 +112,7 @@ def create(account: Account, params: Create) -> JsonObject:
         "statement_descriptor": None,
         "statement_descriptor_suffix": params.statement_descriptor_suffix,
         "status": "requires_confirmation" if method else "requires_payment_method",
+        "_made_at": time.time(),
     }
     asked = Confirm(
         off_session=params.off_session,
@@ -137,12 +142,6 @@ def _check(params: Create) -> None:
     if params.amount > AMOUNT_KRW_MAX:
         raise invalid(
             f"Amount must be no more than ₩{AMOUNT_KRW_MAX:,}", code="amount_too_large", param="amount"
-        )
-    automatic = params.automatic_payment_methods
-    if automatic is not None and automatic.enabled and params.payment_method_types is not None:
-        raise invalid(
-            "You may only specify one of these parameters: automatic_payment_methods, payment_method_types.",
-            param="payment_method_types",
         )
     if not params.confirm:
         for name in ("off_session", "return_url", "error_on_requires_action"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from dev.standins.stripe.account import Account
 from dev.standins.stripe.errors import invalid
 from dev.standins.stripe.forms import Int, Params, Text
 
+LAG = "search_lag_ms"
+"""Setting; 0 if it was never ordered."""
 _QUERY = re.compile(r"metadata\['(\w+)'\]:'([^'\\]+)'")
 
 
@@ -21,13 +24,16 @@ class Search(Params):
 
 
 def search_intents(account: Account, params: Search) -> JsonObject:
-    """Newest first, one page. Knows of an intent at once, where real Stripe may take a minute."""
+    """Newest first, one page. Does not find what is younger than `LAG`: real Stripe may take a minute."""
     asked = _QUERY.fullmatch(params.query)
     if asked is None:
         raise invalid("This stand-in searches by one metadata field only.", param="query")
     key, value = asked.groups()
     linked = account.store.newest("payment_intent", {f"metadata.{key}": value})
-    found = [intent for intent in linked if intent["metadata"].get(key) == value]
+    before = time.time() - account.store.setting(LAG, 0) / 1000
+    found = [
+        intent for intent in linked if intent["metadata"].get(key) == value and intent["_made_at"] <= before
+    ]
     return {
         "object": "search_result",
         "data": found[: params.limit],
