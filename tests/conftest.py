@@ -39,7 +39,10 @@ for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMP
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
-SERVER_FIXTURES = {"postgres", "temporal", "object_store", "issuer", "platform", "fragile"}
+SERVER_FIXTURES = {
+    *("postgres", "temporal", "object_store", "issuer", "platform", "fragile"),
+    *("stripe_process", "portone_process", "stripe_mock"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -91,33 +91,35 @@ class PortOnePayments:
 
     async def _register(self, order: PaymentOrder) -> PaymentState:
         """Fixes the amount, so that a changed app cannot pay less."""
-        await self._ask(
-            "POST",
-            f"/payments/{order.purchase_id}/pre-register",
-            key=f"{order.purchase_id}-register",
-            body={"storeId": self._store_id, "totalAmount": order.amount_krw, "currency": "KRW"},
-        )
+        body = {"storeId": self._store_id, "totalAmount": order.amount_krw, "currency": "KRW"}
+        path = f"/payments/{order.purchase_id}/pre-register"
+        try:
+            await self._ask("POST", path, key=f"{order.purchase_id}-register", body=body)
+        except EchoError as error:
+            if error.fields.get("reason") != "ALREADY_PAID":
+                raise
+            return await self._made(order)
         return PaymentState(provider_ref=order.purchase_id, status="open", amount_krw=order.amount_krw)
 
     async def _pay(self, order: PaymentOrder, billing_key: str) -> PaymentState:
+        body = {
+            "storeId": self._store_id,
+            "billingKey": billing_key,
+            "orderName": order.description,
+            "customer": {"id": order.user_id},
+            "amount": {"total": order.amount_krw},
+            "currency": "KRW",
+        }
+        path = f"/payments/{order.purchase_id}/billing-key"
         try:
-            await self._ask(
-                "POST",
-                f"/payments/{order.purchase_id}/billing-key",
-                key=f"{order.purchase_id}-pay",
-                body={
-                    "storeId": self._store_id,
-                    "billingKey": billing_key,
-                    "orderName": order.description,
-                    "customer": {"id": order.user_id},
-                    "amount": {"total": order.amount_krw},
-                    "currency": "KRW",
-                },
-            )
+            await self._ask("POST", path, key=f"{order.purchase_id}-pay", body=body)
         except EchoError as error:
             # Declined by the card's bank, or made by an attempt whose answer was lost: the payment tells.
             if error.fields.get("reason") not in ("PG_PROVIDER", "ALREADY_PAID"):
                 raise
+        return await self._made(order)
+
+    async def _made(self, order: PaymentOrder) -> PaymentState:
         state = await self.lookup(order.purchase_id, None)
         if state is None:
             raise EchoError(Code.PROVIDER_UNAVAILABLE, "portone: does not show the payment yet")

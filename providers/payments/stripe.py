@@ -137,25 +137,31 @@ class StripePayments:
         return objects.state(await self._retrieve(provider_ref))
 
     async def _find(self, order: PaymentOrder) -> stripe.PaymentIntent | None:
-        if order.customer_ref is None:
-            return await self._search(order.purchase_id)
+        """By both ways: a list knows of an intent at once, the search also under another customer of the user."""
+        newest, searched = await _both(self._newest(order), self._search(order.purchase_id))
+        return objects.of_purchase(newest, order.purchase_id) or searched
+
+    async def _newest(self, order: PaymentOrder) -> list[stripe.PaymentIntent]:
         customer = order.customer_ref
-        # Unlike the search, a list knows of an intent at once.
-        listed = self._pages(
+        if customer is None:
+            return []
+        page = await self._ask(
             lambda: self._api.payment_intents.list_async(
                 {"customer": customer, "limit": PAGE, "expand": ["data.latest_charge"]}
             )
         )
-        return objects.of_purchase([intent async for intent in listed], order.purchase_id)
+        return page.data
 
     async def _search(self, purchase_id: PurchaseId) -> stripe.PaymentIntent | None:
         """Knows of an intent after a minute or so; until then the idempotency key stands for it."""
-        found = await self._ask(
+        page = await self._ask(
             lambda: self._api.payment_intents.search_async(
-                {"query": f"metadata['purchase_id']:'{purchase_id}'", "expand": ["data.latest_charge"]}
+                {"query": f"metadata['purchase_id']:'{purchase_id}'"}
             )
         )
-        return objects.of_purchase(found.data, purchase_id)
+        found = objects.of_purchase(page.data, purchase_id)
+        # What the index says of its state may be as old as the index.
+        return None if found is None else await self._retrieve(found.id)
 
     async def _retrieve(self, provider_ref: str) -> stripe.PaymentIntent:
         return await self._ask(

@@ -67,7 +67,9 @@ ENTRY_KINDS = {
 
 def state(intent: stripe.PaymentIntent) -> PaymentState:
     error = intent.last_payment_error
-    declined = None if error is None else error.decline_code or error.code or "declined"
+    # The bank's word, which a failed authentication has none of; the library raises for fields that were not sent.
+    words = (getattr(error, name, None) for name in ("decline_code", "code"))
+    declined = None if error is None else next(filter(None, words), "declined")
     status = STATUS[intent.status]
     if status == "open" and declined and metadata(intent, SAVED_METHOD):
         status = "failed"

@@ -65,6 +65,23 @@ async def test_an_order_is_registered_and_the_app_pays_it(
     assert (await portone.create(order))[0] == paid_now
 
 
+async def test_an_app_that_pays_while_the_order_is_repeated_is_believed(
+    portone: PortOnePayments, portone_standin: PortOneStandIn
+) -> None:
+    order = an_order()
+    await portone.create(order)
+    await portone_standin.control.post("forget_keys")
+    await order_fault(portone_standin, "POST /payments/*/pre-register", "slow")
+    repeat = asyncio.create_task(portone.create(order))
+    while await portone_standin.control.get("faults"):  # noqa: ASYNC110 (another process takes it)
+        await asyncio.sleep(0.01)
+    await portone_standin.control.post("pay", paymentId=order.purchase_id, amount=AMOUNT_KRW)
+    with pytest.raises(EchoError, match="no answer"):
+        await repeat
+    state, _ = await portone.create(order)
+    assert state.status == "succeeded"
+
+
 async def test_a_card_declined_in_the_app_may_be_replaced(
     portone: PortOnePayments, portone_standin: PortOneStandIn
 ) -> None:

@@ -410,7 +410,10 @@ async def test_a_saved_card_is_charged_once_whatever_breaks(
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("call", ["GET /v1/payment_intents", "POST /v1/payment_intents"])
+@pytest.mark.parametrize(
+    "call",
+    ["GET /v1/payment_intents", "GET /v1/payment_intents/search", "POST /v1/payment_intents"],
+)
 async def test_a_known_customers_card_is_charged_once_whatever_breaks(
     stripe: StripePayments, stripe_standin: StripeStandIn, call: str, kind: str
 ) -> None:
@@ -420,6 +423,18 @@ async def test_a_known_customers_card_is_charged_once_whatever_breaks(
     state, _ = await insist(stripe_standin, lambda: stripe.create(order))
     assert state.status == "succeeded"
     await charged_once(stripe, stripe_standin, order, state)
+
+
+async def test_a_charge_is_found_under_another_customer_of_the_user(
+    stripe: StripePayments, stripe_standin: StripeStandIn
+) -> None:
+    order, state = await paid(stripe)
+    await stripe_standin.control.post("forget_keys")
+    other, _ = await stripe.create(an_order())
+    assert other.customer_ref != state.customer_ref
+    await charged_once(
+        stripe, stripe_standin, order.model_copy(update={"customer_ref": other.customer_ref}), state
+    )
 
 
 async def charged_once(
