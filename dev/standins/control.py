@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dev.standins.faults import Fault, order_fault, ordered_faults
 from dev.standins.store import JsonObject, Store
-from dev.standins.webhooks import WebhookBehaviour, Webhooks
+from dev.standins.webhooks import Url, WebhookBehaviour, Webhooks
 
 
 class Order(BaseModel):
@@ -21,7 +21,7 @@ class Order(BaseModel):
 
 
 class Reset(Order):
-    webhook_url: str | None = None
+    webhook_url: Url | None = None
 
 
 class Latency(Order):

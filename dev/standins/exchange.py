@@ -137,7 +137,7 @@ class Exchange:
             "update requests set status = ?, replayed = ? where seq = ?", (answer.status, replayed, logged)
         )
         return Response(
-            json.dumps(answer.body, indent=2, ensure_ascii=False).encode(),
+            json.dumps(answer.body, ensure_ascii=False).encode(),
             answer.status,
             headers=dict(self._dialect.headers(answer, key, replayed=replayed)),
             media_type="application/json",

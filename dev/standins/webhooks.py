@@ -23,6 +23,9 @@ _HELD = 1e12
 """A time that never comes: waits for a flush."""
 
 
+Url = Annotated[str, Field(pattern=r"^(https?://[^\s/]+.*)?$")]
+
+
 class WebhookMode(StrEnum):
     NORMAL = "normal"
     DELAYED = "delayed"
@@ -38,8 +41,8 @@ class WebhookBehaviour(BaseModel):
 
     mode: WebhookMode = WebhookMode.NORMAL
     delay_ms: Annotated[int, Field(ge=0)] = 500
-    url: str | None = None
-    """None leaves it as it is."""
+    url: Url | None = None
+    """None leaves it as it is; empty: nothing is sent."""
 
 
 class Webhooks:

@@ -145,6 +145,14 @@ async def test_a_fault_hits_as_often_as_ordered_and_only_what_it_matches(
     assert await stripe_standin.control.get("faults") == []
 
 
+async def test_latency_is_that_of_every_answer(stripe_standin: StripeStandIn) -> None:
+    await stripe_standin.control.post("latency", ms=700)
+    with pytest.raises(httpx.ReadTimeout):
+        await create(stripe_standin, read_timeout_s=0.3)
+    await stripe_standin.control.post("latency", ms=0)
+    assert (await create(stripe_standin)).is_success
+
+
 async def test_the_request_log_tells_what_came_and_what_was_answered(stripe_standin: StripeStandIn) -> None:
     await stripe_standin.control.post("faults", match=CREATE, kind="reset_after")
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):

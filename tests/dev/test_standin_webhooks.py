@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -103,6 +104,17 @@ async def test_reordered_events_come_newest_first(stripe_standin: StripeStandIn,
         "charge.succeeded",
         "payment_intent.created",
     ]
+
+
+async def test_delayed_events_come_after_the_answer_and_later(
+    stripe_standin: StripeStandIn, receiver: Receiver
+) -> None:
+    await stripe_standin.control.post("webhooks", url=receiver.url, mode="delayed", delay_ms=300)
+    asked_at = time.time()
+    intent = await create_intent(stripe_standin)
+    (delivery,) = await receiver.until(1)
+    assert time.time() - asked_at >= 0.3
+    assert about([delivery]) == [intent["id"]]
 
 
 async def test_held_events_wait_for_a_flush_and_outlive_a_kill(

@@ -47,7 +47,7 @@ class Account:
 
 
 def event_body(event: JsonObject) -> str:
-    return json.dumps(event, indent=2, ensure_ascii=False)
+    return json.dumps(event, ensure_ascii=False)
 
 
 def public(body: JsonObject) -> JsonObject:

@@ -57,8 +57,6 @@ def ask_bank(
     method = method or _chosen_method(account, intent, asked, from_client=from_client)
     if asked.setup_future_usage is not None:
         intent["setup_future_usage"] = asked.setup_future_usage
-    method["_used"] = True
-    account.store.save(method)
     intent |= {"payment_method": method["id"], "last_payment_error": None, "next_action": None}
 
     card = card_of(method)
@@ -149,6 +147,8 @@ def _ask_customer(account: Account, intent: JsonObject, asked: Confirm) -> JsonO
 
 def _succeed(account: Account, intent: JsonObject, method: JsonObject) -> JsonObject:
     charge = charges.succeed(account, intent, method)
+    method["_used"] = True
+    account.store.save(method)
     intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
     account.store.save(intent)
     if intent["setup_future_usage"] is not None and intent["customer"] is not None:
