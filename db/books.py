@@ -49,7 +49,8 @@ CHECKS = {
     "a job whose state and hold disagree": """
         SELECT j.id || ' is ' || j.status || ', its hold ' || coalesce(r.kind, 'pending')
           FROM jobs j LEFT JOIN transfers r ON r.hold_id = j.hold_id
-         WHERE CASE WHEN j.hold_id IS NULL THEN j.status IN ('INGESTED', 'QUEUED', 'RUNNING', 'SUCCEEDED')
+         WHERE CASE WHEN j.hold_id IS NULL THEN j.status IN ('QUEUED', 'RUNNING', 'SUCCEEDED')
+                         OR (j.status = 'INGESTED' AND j.purchase_id IS NULL)
                     WHEN j.finished_at IS NULL THEN r.kind IS NOT NULL
                     WHEN j.status = 'SUCCEEDED' THEN r.kind IS DISTINCT FROM 'capture'
                     ELSE r.kind IS NULL OR r.kind NOT IN ('release', 'expire') END""",

@@ -54,7 +54,7 @@ async def undelivered(session: AsyncSession, limit: int = 100) -> list[tuple[Pro
         .order_by(WebhookEvent.received_at, WebhookEvent.event_id)
         .limit(limit)
     )
-    return [(contract(event), purchase) for event, purchase in (await session.execute(query)).tuples()]
+    return [(contract(event), purchase) for event, purchase in await session.execute(query)]
 
 
 async def mark(session: AsyncSession, provider: Provider, event_id: str, outcome: str) -> None:

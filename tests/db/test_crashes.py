@@ -1,4 +1,5 @@
-"""The connection dies before every single statement of every settlement function, and before its commit.
+"""The connection dies before every single statement of every function that settles a job or a purchase, and before
+its commit.
 
 Each time, nothing at all must have happened, and the repeat must give what an undisturbed run gives.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,10 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
 from contracts.ledger import Bucket
+from contracts.payments import DisputeStatus, PurchaseStatus
+from contracts.purchases import ClosePurchase, Refunded, RefundRequest, RequestRefund
 from contracts.video_job import Release, StatusChange
-from db import jobs, progress, settlement
+from db import disputes, jobs, progress, purchases, refunds, settlement
 from db.engine import Database
 from db.tables import Job, User, Video
+from db.tables_money import Purchase
 from tests.books import (
     a_job,
     a_quote,
@@ -33,6 +38,7 @@ from tests.books import (
     run_sql,
     step_of,
 )
+from tests.purchases import a_charged_job, a_dispute, a_purchase, answer, by, from_dashboard, payment, refund
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,15 @@ class Scene:
     user: User
     video: Video
     job: Job
+    unpaid: Purchase
+    """Of a package."""
+    paid: Purchase
+    refund: Refunded
+    """Of `paid`, not with the provider yet."""
+    waiting_job: Job
+    waiting_charge: Purchase
+    """Pays for `waiting_job`."""
+    charged_job: Job
 
 
 Step = Callable[[AsyncSession, Scene], Awaitable[Any]]
@@ -80,6 +95,50 @@ STEPS: dict[str, Step] = {
     ),
     "set_status": lambda session, scene: jobs.set_status(
         session, StatusChange(job_id=scene.job.id, status=JobStatus.RUNNING)
+    ),
+    "settle": lambda session, scene: purchases.settle(
+        session, scene.unpaid.id, payment(scene.unpaid), by(scene.unpaid)
+    ),
+    "settle for a job": lambda session, scene: purchases.settle(
+        session, scene.waiting_charge.id, payment(scene.waiting_charge), by(scene.waiting_charge)
+    ),
+    "record_checkout": lambda session, scene: purchases.record_checkout(
+        session, scene.unpaid.id, payment(scene.unpaid, "open", customer_ref=f"cus_{scene.user.id}")
+    ),
+    "close": lambda session, scene: purchases.close(
+        session,
+        ClosePurchase(
+            purchase_id=scene.waiting_charge.id, status=PurchaseStatus.EXPIRED, failure_code="payment_expired"
+        ),
+        by(scene.waiting_charge),
+    ),
+    "release_job of a charge": lambda session, scene: settlement.release_job(
+        session,
+        Release(job_id=scene.charged_job.id, status=JobStatus.FAILED, failure_code="corrupt"),
+        step_of(scene.charged_job),
+    ),
+    "complete_job of a charge": lambda session, scene: settlement.complete_job(
+        session, completion(scene.charged_job, 6), step_of(scene.charged_job)
+    ),
+    "request a refund": lambda session, scene: refunds.request(
+        session,
+        RequestRefund(purchase_id=scene.paid.id, key="k", request=RefundRequest(credits=20)),
+        by(scene.paid),
+    ),
+    "refund succeeded": lambda session, scene: refunds.record(
+        session, scene.refund.refund_id, answer(scene.refund), by(scene.paid)
+    ),
+    "refund failed": lambda session, scene: refunds.record(
+        session, scene.refund.refund_id, answer(scene.refund, "failed"), by(scene.paid)
+    ),
+    "refund of the dashboard": lambda session, scene: refunds.book_from_provider(
+        session, scene.paid.id, from_dashboard(2_000), by(scene.paid)
+    ),
+    "dispute opened": lambda session, scene: disputes.record(
+        session, scene.paid.id, a_dispute(scene.paid), by(scene.paid)
+    ),
+    "dispute lost": lambda session, scene: disputes.record(
+        session, scene.paid.id, a_dispute(scene.paid, DisputeStatus.LOST), by(scene.paid)
     ),
     "report": lambda session, scene: progress.report(session, scene.job.id, "upscale", 0, 5, 10),
 }
@@ -153,12 +212,26 @@ async def _scene(database: Database) -> Scene:
     job = await a_job(database, user, credits=10, status=JobStatus.QUEUED)
     async with database.transaction() as session:
         await progress.declare_stages(session, job.id, {"upscale": 10})
-    return Scene(user, await a_source(database, user), job)
+    paid = await a_purchase(database, user)
+    waiting_job, waiting_charge = await a_charged_job(database, user, paid=False)
+    charged_job, _ = await a_charged_job(database, user, status=JobStatus.RUNNING)
+    return Scene(
+        user=user,
+        video=await a_source(database, user),
+        job=job,
+        unpaid=await a_purchase(database, user, paid=False),
+        paid=paid,
+        refund=await refund(database, paid, credits=30),
+        waiting_job=waiting_job,
+        waiting_charge=waiting_charge,
+        charged_job=charged_job,
+    )
 
 
 async def _everything(database: Database) -> list[str]:
     tables = (
         "accounts", "transfers", "postings", "jobs", "job_stages", "stage_parts", "job_events", "saga_log", "videos",
+        "purchases", "refunds", "disputes", "customers",
     )  # fmt: skip
     return [
         str(row[0])
@@ -171,4 +244,5 @@ def _comparable(answer: Any) -> Any:
     """Without the ids, which are the scene's own."""
     if isinstance(answer, Job):
         return answer.status, answer.quote_credits
-    return answer.model_copy(update={"transfer_id": None}) if hasattr(answer, "transfer_id") else answer
+    ids = {"transfer_id", "refund_id", "purchase_id", "job_id"}
+    return answer.model_dump(exclude=ids) if isinstance(answer, BaseModel) else answer
