@@ -1,9 +1,11 @@
-"""Sweep: jobs that the database calls active but that no workflow takes care of.
+"""Sweep: jobs and purchases that the database calls active but that no workflow takes care of, and events of payment
+providers that were written down and not passed on.
 
-Two causes: the API died between its commit and starting the workflow (then it is started), or an operator
+A job has lost its workflow when the API died between its commit and the start (then it is started), or when an operator
 terminated the workflow, which runs no code (then the hold is released). A job without any workflow is started at
 whatever age, so that even the loss of Temporal's own database costs no credit: the saga begins again and finds
-its hold and its finished segments.
+its hold and its finished segments. A purchase is always started again: what it has done it finds in its rows and at
+the provider.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from activities.faults import as_echo_error
 from activities.metrics import JOBS_SWEPT
 from activities.rooms import Rooms, origin
 from contracts.errors import Code
-from contracts.ids import JobId, job_workflow_id
+from contracts.ids import JobId, PurchaseId, job_workflow_id
 from contracts.jobs import JobStatus
 from contracts.maintenance import SweepReport, SweepRequest
+from contracts.payments import ProviderEvent
+from contracts.purchases import PurchaseInput
 from contracts.video_job import JobInput, Release
-from db import jobs, settlement
+from db import inbox, jobs, purchases, settlement
+from db.tables_money import Purchase
 
 BATCH = 500
 """Jobs per page; each costs one call to Temporal."""
@@ -51,6 +56,20 @@ class SweepActivities:
     @activity.defn(name="sweep")
     async def sweep(self, request: SweepRequest) -> SweepReport:
         before = datetime.now(UTC) - timedelta(seconds=self._rooms.settings.sweep_grace_s)
+        # Purchases first: their payments and refunds do not depend on what becomes of the jobs.
+        delivered, undelivered = await self._deliver_events()
+        started, not_started = await self._start_purchases(before)
+        jobs_done = await self._sweep_jobs(before)
+        return SweepReport(
+            examined=jobs_done.total(),
+            started=jobs_done[Swept.STARTED],
+            settled=jobs_done[Swept.SETTLED],
+            failed=jobs_done[Swept.FAILED] + undelivered + not_started,
+            purchases_started=started,
+            events_delivered=delivered,
+        )
+
+    async def _sweep_jobs(self, before: datetime) -> Counter[Swept]:
         done: Counter[Swept] = Counter()
         after: JobId | None = None
         while True:
@@ -64,12 +83,7 @@ class SweepActivities:
                 if swept is not Swept.LEFT:
                     JOBS_SWEPT.labels(swept.name.lower()).inc()
             if len(inputs) < BATCH:
-                return SweepReport(
-                    examined=done.total(),
-                    started=done[Swept.STARTED],
-                    settled=done[Swept.SETTLED],
-                    failed=done[Swept.FAILED],
-                )
+                return done
             after = inputs[-1].job_id
 
     async def _sweep(self, job: JobInput) -> Swept:
@@ -84,6 +98,55 @@ class SweepActivities:
             activity.logger.error("job %s not swept: %s", job.job_id, as_echo_error(failure))
             return Swept.FAILED
         return Swept.LEFT
+
+    # ---- purchases --------------------------------------------------------------------------------------
+
+    async def _start_purchases(self, before: datetime) -> tuple[int, int]:
+        """How many were started, and how many could not be."""
+        started = failed = 0
+        after: PurchaseId | None = None
+        while True:
+            async with self._rooms.database.read() as session:
+                rows = await purchases.needing_workflow(session, before, after, BATCH)
+            for purchase in rows:
+                activity.heartbeat(purchase.id)
+                try:
+                    started += await self._rooms.starter.start_purchase(self._input(purchase))
+                except Exception as failure:
+                    activity.logger.error("purchase %s not started: %s", purchase.id, as_echo_error(failure))
+                    failed += 1
+            if len(rows) < BATCH:
+                return started, failed
+            after = rows[-1].id
+
+    async def _deliver_events(self) -> tuple[int, int]:
+        """How many events were passed on, and how many could not be. The API died, or Temporal was away, between an
+        event's arrival and its delivery."""
+        async with self._rooms.database.read() as session:
+            waiting = await inbox.undelivered(session, BATCH)
+        delivered = failed = 0
+        for event, purchase in waiting:
+            activity.heartbeat(event.event_id)
+            try:
+                delivered += await self._deliver(event, purchase)
+            except Exception as failure:
+                activity.logger.error("event %s not delivered: %s", event.event_id, as_echo_error(failure))
+                failed += 1
+        return delivered, failed
+
+    async def _deliver(self, event: ProviderEvent, purchase: Purchase | None) -> bool:
+        """False when it is about no purchase of ours."""
+        if purchase is not None:
+            await self._rooms.starter.deliver_event(self._input(purchase), event)
+        async with self._rooms.database.transaction() as session:
+            outcome = "unknown" if purchase is None else "delivered"
+            await inbox.mark(session, event.provider, event.event_id, outcome)
+        return purchase is not None
+
+    def _input(self, purchase: Purchase) -> PurchaseInput:
+        return purchases.purchase_input(purchase, self._rooms.settings.purchase_deadlines)
+
+    # ---- jobs -------------------------------------------------------------------------------------------
 
     async def _workflow_status(self, job_id: JobId) -> WorkflowExecutionStatus | None:
         """Of the latest run: after a reset the old run is terminated while the new one works on."""

@@ -183,10 +183,11 @@ class Starter:
 
 def starter(client: Client, settings: Settings) -> Starter:
     return Starter(
-        *(
-            partial(each, client, settings)
-            for each in (start_job, start_purchase, deliver_event, announce_refund, cancel_purchase)
-        )
+        start_job=partial(start_job, client, settings),
+        start_purchase=partial(start_purchase, client, settings),
+        deliver_event=partial(deliver_event, client, settings),
+        announce_refund=partial(announce_refund, client, settings),
+        cancel_purchase=partial(cancel_purchase, client, settings),
     )
 
 

@@ -180,21 +180,22 @@ class TokenPurchaseWorkflow:
             await asyncio.gather(creating, return_exceptions=True)
             return
         try:
-            self._created = creating.result()
+            created = creating.result()
         except ActivityError as error:
             self._refused = Fault.of(error).code
             return
-        if self._created.status.settled:
+        if created.status.settled:
             await self._look(steps.verify_payment(self._ref))
         else:
-            asks_bank = self._created.action_required
+            asks_bank = created.action_required
             self._note(
                 PurchaseState(
-                    status=self._created.status,
+                    status=created.status,
                     provider_status="action_required" if asks_bank else "open",
-                    detail=self._created.declined or "",
+                    detail=created.declined or "",
                 )
             )
+        self._created = created
 
     async def _until_settled(self) -> None:
         while not self._state.status.settled:
