@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +26,8 @@ WAIT_PATIENCE_S = 300.0
 """The same while waiting for a job: a restart of the server must not end the wait."""
 TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+STREAM_TIMEOUT = httpx.Timeout(300.0, connect=10.0)
+"""Until the first byte of an export: what was not sealed yet is sealed before."""
 
 
 class Backoff:
@@ -96,6 +100,30 @@ class Api:
                 pause_s = _retry_after(answer)
             if not backoff.wait(pause_s):
                 raise failure
+
+    @contextmanager
+    def stream(self, path: str, **params: Any) -> Generator[httpx.Response]:
+        """A GET whose answer is read as it comes. Not repeated, but for a token that has expired. Raises as `call`."""
+        try:
+            with self._opened(path, params) as answer:
+                if answer.status_code == 401 and self.renew():
+                    with self._opened(path, params) as again:
+                        yield self._accepted(again)
+                else:
+                    yield self._accepted(answer)
+        except httpx.TransportError as error:
+            raise unreachable(self.messages, self.login.api_url, error) from error
+
+    def _opened(self, path: str, params: dict[str, Any]) -> AbstractContextManager[httpx.Response]:
+        return self.client.stream(
+            "GET", path, params=params, headers=self.authorization(), timeout=STREAM_TIMEOUT
+        )
+
+    def _accepted(self, answer: httpx.Response) -> httpx.Response:
+        if answer.status_code >= 400:
+            answer.read()
+            raise self._refusal(answer)
+        return answer
 
     def authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.login.token}"}

@@ -12,6 +12,8 @@ class Exit(IntEnum):
 
     OK = 0
     JOB_FAILED = 1
+    FAULTY = 1
+    """A journal or receipt is not as it was signed: scripts see one kind of "looked at, and not good"."""
     USAGE = 2
     NOT_ALLOWED = 3
     CREDITS_SHORT = 4

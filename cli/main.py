@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from cli import credits, jobs, payments
+from cli import credits, finance, jobs, payments
 from cli.context import Context, signed_in
 from cli.enhance import enhance
 from cli.exits import Exit, Stop
@@ -17,6 +17,7 @@ from cli.login import login
 from cli.messages import Messages
 from cli.screen import Screen
 from contracts.jobs import JobStatus
+from contracts.journal.files import FORMATS
 from contracts.kinds import KINDS
 from contracts.kinds.enhance import EnhanceParams
 from contracts.ledger import Bucket
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, screen: Screen) -> Exit:
-    if options.run is login:
-        return login(options, screen)
+    if options.run in (login, finance.verify):  # neither needs to be signed in
+        return options.run(options, screen)
     command: Command = options.run
     with signed_in(options, screen) as context:
         return command(context, options)
@@ -123,6 +124,19 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     within = paid.add_subparsers(required=True, metavar="command")
     _add_page(command("list", payments.payments, within), t)
     command("show", payments.show, within).add_argument("id", metavar="PURCHASE")
+
+    books = commands.add_parser("finance", help=t("help_finance"), description=t("help_finance"))
+    within = books.add_subparsers(required=True, metavar="command")
+    sub = command("export", finance.export, within)
+    sub.add_argument("--format", choices=list(FORMATS), default="jsonl", help=t("help_format"))
+    _add_output(sub, t)
+    sub = command("verify", finance.verify, within)
+    sub.add_argument("file", type=Path, metavar="FILE")
+    sub.add_argument(
+        "--key", type=Path, action="append", default=[], metavar="FILE", help=t("help_public_key")
+    )
+    sub.add_argument("--expect-hash", metavar="HASH", help=t("help_expect_hash"))
+    command("key", finance.key, within)
 
     admin = commands.add_parser("admin", help=t("help_admin"), description=t("help_admin"))
     sub = command("grant", credits.grant, admin.add_subparsers(required=True, metavar="command"))

@@ -11,10 +11,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "휴대폰으로 찍은 공연 영상을 완성된 영상으로 만듭니다.",
     ),
     "exit_codes": (
-        "exit codes: 0 done · 1 the job failed, was canceled or expired · 2 wrong usage, unknown or impossible "
-        "· 3 not signed in or not allowed · 4 not enough credits · 5 the file was not accepted "
+        "exit codes: 0 done · 1 the job failed, was canceled or expired; a journal is not as it was signed "
+        "· 2 wrong usage, unknown or impossible · 3 not signed in or not allowed · 4 not enough credits "
+        "· 5 the file was not accepted "
         "· 6 server not reachable · 7 not paid · 130 interrupted. More: docs/cli.md",
-        "종료 코드: 0 완료 · 1 작업 실패·취소·만료 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
+        "종료 코드: 0 완료 · 1 작업 실패·취소·만료, 장부가 봉인과 다름 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
         "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 "
         "· 7 결제 안 됨 · 130 중단됨. 자세히: docs/cli.md",
     ),
@@ -49,6 +50,25 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "help_admin": ("for operators", "운영자용"),
     "help_grant": ("give credits to a user", "사용자에게 크레딧 주기"),
+    "help_finance": ("the sealed books", "봉인된 장부"),
+    "help_export": (
+        "export the sealed journal (role finance)",
+        "봉인된 장부 내보내기 (finance 역할)",
+    ),
+    "help_verify": (
+        "verify a journal or receipt, offline",
+        "장부나 영수증을 오프라인으로 검증하기",
+    ),
+    "help_key": ("show the public key of journals and receipts", "장부와 영수증의 공개 키 보기"),
+    "help_format": ("JSON Lines or CSV", "JSON Lines 또는 CSV"),
+    "help_public_key": (
+        "public key (PEM) that must have signed it; may be repeated",
+        "서명했어야 하는 공개 키 (PEM). 여러 번 쓸 수 있음",
+    ),
+    "help_expect_hash": (
+        "hash of a block noted down earlier: the journal must contain it",
+        "전에 적어 둔 블록 해시: 장부에 들어 있어야 함",
+    ),
     "help_api": ("API address (or ECHOSHOT_API_URL)", "API 주소 (또는 ECHOSHOT_API_URL)"),
     "help_json": ("JSON on stdout, no progress bars", "표준 출력에 JSON만, 진행 막대 없음"),
     "help_token": (
@@ -193,6 +213,57 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nothing": ("Nothing yet.", "아직 없습니다."),
     "interrupted": ("Interrupted.", "중단했습니다."),
     "eta": ("about {time} left", "약 {time} 남음"),
+    # Journals and receipts
+    "exporting": ("Exporting", "내보내기"),
+    "verifying": ("Verifying", "검증"),
+    "exported": ("Saved {rows} transfers as {path}.", "이체 {rows}건을 {path}에 저장했습니다."),
+    "export_cut_off": (
+        "The export broke off; nothing was saved. Try again.",
+        "내보내기가 중간에 끊겨 저장하지 않았습니다. 다시 시도해 주세요.",
+    ),
+    "verified": (
+        "{path} is whole and as it was sealed: {rows} transfers in {blocks} blocks.",
+        "{path}: 빠짐없이 봉인된 그대로입니다. 이체 {rows}건, 블록 {blocks}개.",
+    ),
+    "last_block": ("Last block: {hash}", "마지막 블록: {hash}"),
+    "signed_by": ("Signed by the given key {key_id}.", "주어진 키 {key_id}의 서명이 맞습니다."),
+    "origin_unproven": (
+        "Warning: this proves integrity, not origin. The file itself names its key, {key_id}; "
+        "give the platform's own with --key FILE.",
+        "주의: 변조 여부만 확인했으며 출처는 증명되지 않았습니다. 키 {key_id}은(는) 파일이 스스로 밝힌 것입니다. "
+        "플랫폼의 공개 키를 --key FILE로 지정하세요.",
+    ),
+    "unsigned": (
+        "Warning: nobody has signed it, so whoever can recompute hashes could have made it.",
+        "주의: 서명이 없습니다. 해시를 다시 계산할 수 있는 누구나 만들 수 있는 파일입니다.",
+    ),
+    "unsigned_blocks": (
+        "Note: {count} blocks were sealed before there was a signing key.",
+        "참고: 블록 {count}개는 서명 키가 생기기 전에 봉인되었습니다.",
+    ),
+    "not_as_sealed": ("NOT as it was sealed.", "봉인된 그대로가 아닙니다."),
+    "more_faults": ("... and {count} more.", "... 외 {count}건."),
+    "receipt_whole": ("{path} is as it was signed.", "{path}: 서명된 그대로입니다."),
+    "receipt_forged": (
+        "{path} is NOT as it was signed, or another key has signed it.",
+        "{path}: 서명된 그대로가 아니거나 다른 키로 서명되었습니다.",
+    ),
+    "no_key": ("{path} holds no Ed25519 public key.", "{path}에 Ed25519 공개 키가 없습니다."),
+    "at_row": ("row {position}", "{position}번 행"),
+    "at_rows": ("rows {first} to {last}", "{first}~{last}번 행"),
+    "at_block": ("block {height}", "블록 {height}"),
+    "at_transfer": ("transfer {id}", "이체 {id}"),
+    "at_line": ("line {line} of the file", "파일 {line}째 줄"),
+    "at_file": ("the file", "파일"),
+    "changed": ("changed", "내용이 바뀜"),
+    "removed": ("removed", "빠짐"),
+    "inserted": ("inserted", "끼워 넣음"),
+    "moved": ("moved", "순서가 바뀜"),
+    "duplicated": ("duplicated", "중복됨"),
+    "truncated": ("cut off after", "뒤가 잘림"),
+    "wrong_block": ("wrong block", "블록이 맞지 않음"),
+    "wrong_signature": ("wrong or missing signature", "서명이 없거나 맞지 않음"),
+    "not_chained": ("the expected block is not in the chain", "기대한 블록이 이어져 있지 않음"),
     # Columns
     "col_id": ("id", "ID"),
     "col_kind": ("kind", "종류"),

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     TaskID,
     TaskProgressColumn,
     TextColumn,
@@ -75,6 +76,22 @@ class Screen:
             TaskProgressColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self.err,
+            disable=not self.bars_shown,
+        )
+        with bars:
+            task = bars.add_task(title, total=total)
+            yield lambda done: bars.update(task, completed=done)
+
+    @contextmanager
+    def rows_bar(self, title: str, total: int) -> Generator[Callable[[int], None]]:
+        """The same of rows."""
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self.err,
             disable=not self.bars_shown,

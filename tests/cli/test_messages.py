@@ -9,6 +9,7 @@ import pytest
 import cli
 from cli.messages import TEXTS, Messages
 from contracts.jobs import JobStatus
+from contracts.journal.verdict import FaultKind
 from contracts.kinds import KINDS
 from contracts.ledger import TransferKind
 from contracts.payments import PurchaseStatus
@@ -33,7 +34,7 @@ def test_every_sentence_is_said_somewhere_and_every_sentence_said_exists():
     said |= {f"col_{name}" for source in SOURCES for name in re.findall(r'"col_(\w+)"', source)}
     said |= {f"help_{name}" for source in SOURCES for name in re.findall(r'\bcommand\("(\w+)"', source)}
     said |= {f"help_{name}" for name in ("job", "watch", "cancel", "resume")}
-    words = {str(word) for word in (*JobStatus, *TransferKind, *PurchaseStatus)}
+    words = {str(word) for word in (*JobStatus, *TransferKind, *PurchaseStatus, *FaultKind)}
     words |= {stage for kind in KINDS.values() for stage in kind.stages}
     assert said | words == set(TEXTS)
 
