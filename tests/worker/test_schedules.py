@@ -9,7 +9,7 @@ from contracts.queues import Queue
 from tests.workflows.house import House, until, workers
 from worker.schedules import ensure_schedules
 
-NAMES = ["expiry", "retention", "sweep"]
+NAMES = ["expiry", "reconcile", "retention", "seal", "sweep"]
 
 
 async def test_workers_that_start_at_once_make_each_schedule_once(house: House) -> None:

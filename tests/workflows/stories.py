@@ -16,7 +16,7 @@ from contracts.errors import Code
 from tests.workflows.house import Handle, House, until
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
-from workflows.maintenance import RetentionWorkflow, SweepWorkflow
+from workflows.maintenance import RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
 
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 
@@ -89,6 +89,13 @@ async def retained(house: House) -> WorkflowHandle[Any, Any]:
     )
 
 
+async def sealed(house: House) -> WorkflowHandle[Any, Any]:
+    queue = house.settings.queue_prefix + "core"
+    return await house.client.start_workflow(
+        SealJournalWorkflow.run, id=f"seal-{uuid4().hex}", task_queue=queue
+    )
+
+
 async def until_it_waits(handle: Handle) -> None:
     """For a person: its last command is the timer of the deadline."""
 
@@ -100,5 +107,5 @@ async def until_it_waits(handle: Handle) -> None:
 
 STORIES: dict[str, Story] = {
     story.__name__: story
-    for story in (succeeded, rejected, retried, given_up, funded, canceled, expired, swept, retained)
+    for story in (succeeded, rejected, retried, given_up, funded, canceled, expired, swept, retained, sealed)
 }
