@@ -48,6 +48,8 @@ class WebUi(Server):
             "enableUi": True,
             "defaultNamespace": self._namespace,
             "disableNewsFetch": True,
+            # Its log has every address, and the details card travels in one, decoded.
+            "hideLogs": True,
             "cors": {"allowOrigins": [self.url]},
             **(self._sign_in() if self.signs_in else {}),
         }
