@@ -21,8 +21,6 @@ _RETRY_FIRST_S, _RETRY_MAX_S = 0.2, 5.0
 _RECEIVER_TIMEOUT_S = 10.0
 _HELD = 1e12
 """A time that never comes: waits for a flush."""
-
-
 Url = Annotated[str, Field(pattern=r"^(https?://[^\s/]+.*)?$")]
 
 
@@ -111,10 +109,13 @@ class Webhooks:
                 row = self._store.db.execute(
                     "select * from deliveries where delivered_at is null order by not_before, seq limit 1"
                 ).fetchone()
-                wait_s = None if row is None else row["not_before"] - time.time()
-                if row is None or not self.behaviour.url or (wait_s is not None and wait_s > 0):
+                if row is None or not self.behaviour.url:
+                    await self._wake.wait()
+                    continue
+                wait_s = row["not_before"] - time.time()
+                if wait_s > 0:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), min(wait_s or 3600.0, 3600.0))
+                        await asyncio.wait_for(self._wake.wait(), wait_s)
                     continue
                 async with self._sending:
                     await self._attempt(client, row["seq"])

@@ -11,6 +11,8 @@ from contracts.settings import Settings
 from dev.servers.ports import port_for
 from dev.stack import Stack
 
+pytestmark = pytest.mark.servers
+
 
 async def test_stand_ins_tell_the_platform_where_they_are_and_send_webhooks_to_its_api(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
