@@ -10,14 +10,18 @@ from uuid import uuid4
 import httpx
 import pytest_asyncio
 from pydantic import SecretStr
+from temporalio.client import Client
 
 from contracts.settings import Settings
 from db.engine import Database
 from dev.servers.issuer import Issuer
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.standins import StripeStandIn
 from dev.servers.temporal import NAMESPACE, Temporal
 from tests.api.acts import Login, Person, grant
 from tests.api.serving import Api, served
+from tests.api.till import Till, open_till
+from tests.workflows.house import workers
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -99,3 +103,19 @@ async def anonymous(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token; also for presigned URLs."""
     async with httpx.AsyncClient(base_url=api.url, trust_env=False) as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def closed_till(
+    platform_settings: Settings, temporal_client: Client, stripe_standin: StripeStandIn, issuer: Issuer
+) -> AsyncIterator[Till]:
+    """A platform of this test's own that sells by card, before any worker has come to work."""
+    async with open_till(platform_settings, temporal_client, stripe_standin, issuer) as till:
+        yield till
+
+
+@pytest_asyncio.fixture
+async def till(closed_till: Till) -> AsyncIterator[Till]:
+    """The same with its workers."""
+    async with workers(closed_till.shop.house):
+        yield closed_till
