@@ -205,7 +205,7 @@ class PortOnePayments:
         async def send() -> Any:
             try:
                 answer = await self._http.request(method, path, params=params, json=body, headers=headers)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise Outage(f"connection failed ({type(error).__name__})") from error
             return _content(answer)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from stripe.params import (
     RefundListParams,
 )
 
-from contracts.errors import Code, EchoError
+from contracts.errors import EchoError
 from contracts.ids import PurchaseId
 from contracts.payments import (
     BalanceEntry,
@@ -41,22 +41,17 @@ from contracts.payments import (
 )
 from contracts.settings import StripeSettings
 from providers.payments import stripe_objects as objects
-from providers.payments.breaker import Breaker, Busy, Outage
-from providers.payments.stripe_http import StripeHttp
+from providers.payments.breaker import Breaker
+from providers.payments.stripe_requests import StripeRequests
 
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
-S = TypeVar("S", bound=stripe.StripeObject)
 
-API_VERSION = "2026-10-28.endive"
-"""Of the requests and answers that this module was written and tested against; not the account's default."""
 PAGE = 100
 """Objects a page, the most that Stripe gives."""
 KEY_S = 60
 """How long a passing key lives."""
-
-stripe.enable_telemetry = False  # it would name this machine and write a file into its home
 
 REASONS = {
     RefundReason.DUPLICATE: "duplicate",
@@ -75,19 +70,11 @@ class StripePayments:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._publishable_key = settings.publishable_key
-        self._breaker = breaker or Breaker(Provider.STRIPE)
+        self._stripe = StripeRequests(settings, breaker or Breaker(Provider.STRIPE))
         self._now = now
-        self._http = StripeHttp()
-        self._api = stripe.StripeClient(
-            settings.secret_key.get_secret_value(),
-            stripe_version=API_VERSION,
-            base_addresses={"api": settings.api_base},
-            max_network_retries=0,
-            http_client=self._http,
-        ).v1
 
     async def aclose(self) -> None:
-        await self._http.close_async()
+        await self._stripe.aclose()
 
     # A payment
 
@@ -127,8 +114,10 @@ class StripePayments:
             return objects.state(intent)  # asking would only save a refusal under the key
         key = self._passing_key(f"purchase/{purchase_id}/cancel")
         try:
-            await self._ask(
-                lambda: self._api.payment_intents.cancel_async(provider_ref, options={"idempotency_key": key})
+            await self._stripe.ask(
+                lambda: self._stripe.v1.payment_intents.cancel_async(
+                    provider_ref, options={"idempotency_key": key}
+                )
             )
         except EchoError as error:
             if error.fields.get("reason") != "payment_intent_unexpected_state":
@@ -145,8 +134,8 @@ class StripePayments:
         customer = order.customer_ref
         if customer is None:
             return []
-        page = await self._ask(
-            lambda: self._api.payment_intents.list_async(
+        page = await self._stripe.ask(
+            lambda: self._stripe.v1.payment_intents.list_async(
                 {"customer": customer, "limit": PAGE, "expand": ["data.latest_charge"]}
             )
         )
@@ -154,8 +143,8 @@ class StripePayments:
 
     async def _search(self, purchase_id: PurchaseId) -> stripe.PaymentIntent | None:
         """Knows of an intent after a minute or so; until then the idempotency key stands for it."""
-        page = await self._ask(
-            lambda: self._api.payment_intents.search_async(
+        page = await self._stripe.ask(
+            lambda: self._stripe.v1.payment_intents.search_async(
                 {"query": f"metadata['purchase_id']:'{purchase_id}'"}
             )
         )
@@ -164,15 +153,17 @@ class StripePayments:
         return None if found is None else await self._retrieve(found.id)
 
     async def _retrieve(self, provider_ref: str) -> stripe.PaymentIntent:
-        return await self._ask(
-            lambda: self._api.payment_intents.retrieve_async(provider_ref, {"expand": ["latest_charge"]})
+        return await self._stripe.ask(
+            lambda: self._stripe.v1.payment_intents.retrieve_async(
+                provider_ref, {"expand": ["latest_charge"]}
+            )
         )
 
     async def _customer(self, order: PaymentOrder) -> str:
         if order.customer_ref is not None:
             return order.customer_ref
-        customer = await self._ask(
-            lambda: self._api.customers.create_async(
+        customer = await self._stripe.ask(
+            lambda: self._stripe.v1.customers.create_async(
                 {"metadata": {"user_id": order.user_id}},
                 options={"idempotency_key": f"user/{order.user_id}/customer"},
             )
@@ -199,7 +190,7 @@ class StripePayments:
 
         async def send() -> stripe.PaymentIntent:
             try:
-                return await self._api.payment_intents.create_async(
+                return await self._stripe.v1.payment_intents.create_async(
                     params, options={"idempotency_key": f"purchase/{order.purchase_id}/intent"}
                 )
             except stripe.CardError as declined:
@@ -207,7 +198,7 @@ class StripePayments:
                     raise
                 return declined.error.payment_intent
 
-        return await self._ask(send)
+        return await self._stripe.ask(send)
 
     async def _customer_session(self, order: PaymentOrder, customer: str) -> str:
         """Lets the PaymentSheet show and save the customer's cards; Stripe ends it after 30 minutes."""
@@ -225,8 +216,8 @@ class StripePayments:
             },
         }
         key = self._passing_key(f"purchase/{order.purchase_id}/session")
-        session = await self._ask(
-            lambda: self._api.customer_sessions.create_async(params, options={"idempotency_key": key})
+        session = await self._stripe.ask(
+            lambda: self._stripe.v1.customer_sessions.create_async(params, options={"idempotency_key": key})
         )
         return session.client_secret
 
@@ -252,8 +243,8 @@ class StripePayments:
         }
         if order.reason in REASONS:
             params["reason"] = REASONS[order.reason]
-        refund = await self._ask(
-            lambda: self._api.refunds.create_async(
+        refund = await self._stripe.ask(
+            lambda: self._stripe.v1.refunds.create_async(
                 params, options={"idempotency_key": f"refund/{order.refund_id}"}
             )
         )
@@ -261,12 +252,12 @@ class StripePayments:
 
     async def refunds(self, provider_ref: str) -> list[RefundState]:
         params: RefundListParams = {"payment_intent": provider_ref, "limit": PAGE}
-        listed = self._pages(lambda: self._api.refunds.list_async(params))
+        listed = self._stripe.pages(lambda: self._stripe.v1.refunds.list_async(params))
         return [objects.refund(refund) async for refund in listed][::-1]
 
     async def disputes(self, provider_ref: str) -> list[DisputeState]:
         params: DisputeListParams = {"payment_intent": provider_ref, "limit": PAGE}
-        listed = self._pages(lambda: self._api.disputes.list_async(params))
+        listed = self._stripe.pages(lambda: self._stripe.v1.disputes.list_async(params))
         states = [objects.dispute(dispute) async for dispute in listed]
         return [state for state in states if state is not None][::-1]
 
@@ -278,62 +269,15 @@ class StripePayments:
             "limit": PAGE,
             "expand": ["data.source"],
         }
-        async for transaction in self._pages(lambda: self._api.balance_transactions.list_async(params)):
+        async for transaction in self._stripe.pages(
+            lambda: self._stripe.v1.balance_transactions.list_async(params)
+        ):
             yield objects.entry(transaction)
 
     async def payouts(self, from_: datetime, to: datetime) -> AsyncIterator[Payout]:
         params: PayoutListParams = {"created": _created(from_, to), "limit": PAGE}
-        async for payout in self._pages(lambda: self._api.payouts.list_async(params)):
+        async for payout in self._stripe.pages(lambda: self._stripe.v1.payouts.list_async(params)):
             yield objects.payout(payout)
-
-    # Requests
-
-    async def _pages(self, send: Callable[[], Awaitable[stripe.ListObject[S]]]) -> AsyncIterator[S]:
-        """The library's own iterator would turn pages outside of breaker and time limit."""
-        page = await self._ask(send)
-        while True:
-            for found in page.data:
-                yield found
-            if not page.has_more:
-                return
-            page = await self._ask(page.next_page_async)
-
-    async def _ask(self, send: Callable[[], Awaitable[T]]) -> T:
-        return await self._breaker.call(lambda: _translated(send))
-
-
-async def _translated(send: Callable[[], Awaitable[T]]) -> T:
-    """Stripe's errors in the words of the breaker and the port."""
-    try:
-        return await send()
-    except stripe.APIConnectionError as error:
-        raise Outage(f"connection failed ({error.user_message})") from error
-    except stripe.RateLimitError as error:
-        raise Busy("too many requests", _retry_after_s(error)) from error
-    except stripe.IdempotencyError as error:
-        # Sent before with another body, and not found yet: something may have happened under this key.
-        raise Busy(f"the key is taken: {error.user_message}") from error
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        # Ours to repair; purchases wait for it.
-        raise EchoError(
-            Code.PROVIDER_UNAVAILABLE, f"stripe does not accept our secret key ({error.http_status})"
-        ) from error
-    except (stripe.InvalidRequestError, stripe.CardError) as error:
-        reason = error.code or "invalid_request"
-        raise EchoError(
-            Code.PROVIDER_REFUSED,
-            f"stripe: {reason}: {error.user_message}",
-            {"provider": Provider.STRIPE, "reason": reason},
-        ) from error
-    except stripe.StripeError as error:
-        if error.http_status == 409:
-            raise Busy("the same request is still in flight") from error
-        raise Outage(f"answered {error.http_status or 'what is no JSON'}") from error
-
-
-def _retry_after_s(error: stripe.StripeError) -> int | None:
-    value = (error.headers or {}).get("retry-after", "")
-    return int(value) if value.isdecimal() else None
 
 
 def _created(from_: datetime, to: datetime) -> Any:

@@ -24,7 +24,8 @@ from contracts.payments import (
 from contracts.settings import StripeSettings
 from dev.servers.standins import StripeStandIn
 from providers.payments.breaker import Breaker
-from providers.payments.stripe import API_VERSION, StripePayments
+from providers.payments.stripe import StripePayments
+from providers.payments.stripe_requests import API_VERSION
 from tests.providers.paying import AMOUNT_KRW, CLOCK, FAULTS, LIMIT_S, a_refund, an_order, insist, order_fault
 
 

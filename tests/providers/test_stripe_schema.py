@@ -15,7 +15,8 @@ from contracts.payments import RefundReason
 from contracts.settings import StripeSettings
 from dev.servers.standins import StripeStandIn
 from dev.servers.stripe_mock import SECRET_KEY, StripeMock
-from providers.payments.stripe import API_VERSION, StripePayments
+from providers.payments.stripe import StripePayments
+from providers.payments.stripe_requests import API_VERSION
 from tests.providers.paying import a_refund, an_order
 
 OPERATIONS = {
