@@ -62,6 +62,14 @@ async def test_a_payment_appears_when_somebody_pays_and_not_when_it_is_registere
     assert refusal(again) == (409, "ALREADY_PAID")
 
 
+async def test_an_open_window_is_a_payment_that_is_not_paid_yet(portone_standin: PortOneStandIn) -> None:
+    await pay(portone_standin, card="open")
+    assert (await ask(portone_standin, "GET", "/payments/pur_1")).json()["status"] == "READY"
+    assert refusal(await cancel(portone_standin)) == (409, "PAYMENT_NOT_PAID")
+    await pay(portone_standin)
+    assert (await portone_standin.control.get("ledger"))["paid_in"] == 10_000
+
+
 async def test_a_declined_card_may_be_followed_by_a_good_one_under_the_same_id(
     portone_standin: PortOneStandIn,
 ) -> None:

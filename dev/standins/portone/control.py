@@ -16,14 +16,21 @@ from dev.standins.store import JsonObject, Store
 
 
 class Pay(Order):
-    """What the app gives the browser SDK, and how the customer's card answers."""
+    """What the app gives the browser SDK, and how the card answers; `open`: the customer has not finished."""
 
     paymentId: str
     amount: Won
-    card: Literal["ok", "declined"] = "ok"
+    card: Literal["ok", "declined", "open"] = "ok"
     orderName: str = "order"
     customerId: str | None = None
     customData: str | None = None
+
+
+_OUTCOME: dict[str, Literal["PAID", "FAILED", "READY"]] = {
+    "ok": "PAID",
+    "declined": "FAILED",
+    "open": "READY",
+}
 
 
 class ConsoleCancel(Order):
@@ -59,14 +66,14 @@ def portone_control(store: Store, payments: Payments) -> APIRouter:
             payment = payments.pay(
                 order.paymentId,
                 order.amount,
-                approved=order.card == "ok",
+                outcome=_OUTCOME[order.card],
                 order_name=order.orderName,
                 customer_id=order.customerId,
                 custom_data=order.customData,
             )
             answer = {"paymentId": order.paymentId, "transactionId": payment["transactionId"]}
             declined = {"code": "FAILURE_TYPE_PG", "message": DECLINED["pgMessage"]}
-            return answer if order.card == "ok" else answer | declined
+            return answer | declined if order.card == "declined" else answer
 
         return done(answer)
 

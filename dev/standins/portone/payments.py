@@ -16,6 +16,7 @@ Emit = Callable[[str, JsonObject, str | None], None]
 MODE = "cancellation_mode"
 """Setting: the status in which cancellations of the API begin."""
 DECLINED = {"reason": "한도초과", "pgCode": "6000", "pgMessage": "한도초과 승인거절"}
+_UNPAID = ("READY", "FAILED")
 BILLING_KEYS = {"billing-key-ok": True, "billing-key-declined": False}
 """Built-in test keys: whether the card pays."""
 
@@ -36,7 +37,7 @@ class Payments:
     def register(self, payment_id: str, amount: int) -> None:
         """Fix the amount that alone may be paid under this id. The payment stays invisible until somebody pays."""
         known = self._store.get("payment", payment_id)
-        if known is not None and known["status"] != "FAILED":
+        if known is not None and known["status"] not in _UNPAID:
             raise ApiError("ALREADY_PAID", f"{payment_id} is paid already")
         self._store.set(f"registered/{payment_id}", amount)
 
@@ -45,22 +46,22 @@ class Payments:
         payment_id: str,
         amount: int,
         *,
-        approved: bool,
+        outcome: Literal["PAID", "FAILED", "READY"],
         order_name: str,
         customer_id: str | None,
         custom_data: str | None = None,
         billing_key: str | None = None,
     ) -> JsonObject:
-        """One try. The same id may be tried again until it is paid; then never again."""
+        """One try (READY: not finished yet). The same id may be tried again until it is paid; then never again."""
         known = self._store.get("payment", payment_id)
-        if known is not None and known["status"] != "FAILED":
+        if known is not None and known["status"] not in _UNPAID:
             raise ApiError("ALREADY_PAID", f"{payment_id} is paid already")
         registered = self._store.setting(f"registered/{payment_id}", amount)
         if registered != amount:
             raise ApiError("INVALID_REQUEST", f"the amount registered for {payment_id} is {registered}")
         now = _now()
         payment: JsonObject = {
-            "status": "PAID" if approved else "FAILED",
+            "status": outcome,
             "id": payment_id,
             "transactionId": str(uuid4()),
             "merchantId": "merchant-standin",
@@ -79,22 +80,24 @@ class Payments:
             "updatedAt": now,
             "statusChangedAt": now,
             "orderName": order_name,
-            "amount": _amounts(amount, cancelled=0, paid=approved),
+            "amount": _amounts(amount, cancelled=0, paid=outcome == "PAID"),
             "currency": "KRW",
             "customer": {"id": customer_id} if customer_id else {},
             "isCulturalExpense": False,
         }
         payment |= {"customData": custom_data} if custom_data is not None else {}
         payment |= {"billingKey": billing_key} if billing_key is not None else {}
-        payment |= (
-            {"paidAt": now, "pgTxId": new_id("pg")} if approved else {"failedAt": now, "failure": DECLINED}
-        )
+        if outcome == "PAID":
+            payment |= {"paidAt": now, "pgTxId": new_id("pg")}
+        elif outcome == "FAILED":
+            payment |= {"failedAt": now, "failure": DECLINED}
         if known is None:
             self._store.add("payment", payment)
         else:
             self._store.save(payment)
         self._emit("Transaction.Ready", payment, None)
-        self._emit("Transaction.Paid" if approved else "Transaction.Failed", payment, None)
+        if outcome != "READY":
+            self._emit(f"Transaction.{outcome.capitalize()}", payment, None)
         return payment
 
     def pay_with_billing_key(
@@ -106,7 +109,7 @@ class Payments:
         payment = self.pay(
             payment_id,
             amount,
-            approved=approved,
+            outcome="PAID" if approved else "FAILED",
             order_name=order_name,
             customer_id=customer_id,
             billing_key=billing_key,
@@ -130,7 +133,7 @@ class Payments:
     ) -> JsonObject:
         """Give money back; `amount` None: all that is left. The cancellation as it was answered."""
         payment = self.find(payment_id)
-        if payment["status"] == "FAILED":
+        if payment["status"] in _UNPAID:
             raise ApiError("PAYMENT_NOT_PAID", f"{payment_id} is not paid")
         if payment["status"] == "CANCELLED":
             raise ApiError("PAYMENT_ALREADY_CANCELLED", f"{payment_id} is cancelled already")
