@@ -158,7 +158,7 @@ async def check_books(environment: Mapping[str, str], folder: Path) -> dict[str,
     journal = folder / "journal.jsonl"
     key = folder / "journal-key.pem"
     key.write_text((await finance.get("/v1/finance/journal/key"))["public_key_pem"])
-    await echoshot(environment, token, "finance", "export", "--output", str(journal))
+    await echoshot(environment, token, "finance", "export", "--force", "--output", str(journal))
     told = await echoshot(
         environment, token, "finance", "verify", str(journal), "--key", str(key), "--json", quiet=True
     )
