@@ -24,6 +24,8 @@ BATCH = 500
 """Rows per transaction, and per heartbeat."""
 CLOSING = timedelta(hours=1)
 """After its settlement a job's workflow may still tell its owner and clean up for so long."""
+AHEAD = timedelta(days=1)
+"""Providers count whole seconds, by their own clocks: what was paid a moment ago must be in the statement."""
 STARTING = timedelta(minutes=5)
 """The sweep starts within this time what a crash has kept from starting."""
 
@@ -47,7 +49,7 @@ class ReconcileActivities:
         report_id = request.reconciliation_id or f"rec_{UUID(info.workflow_run_id or '').hex}"
         fetched_at = datetime.now(UTC)
         since = fetched_at - timedelta(days=request.days)
-        await self._fetch(since, fetched_at)
+        await self._fetch(since, fetched_at + AHEAD)
         async with self._rooms.database.read() as session:
             found = await differences.find(session, now=datetime.now(UTC), fetched_at=fetched_at)
             totals = await provider_statements.totals(session, since, fetched_at)

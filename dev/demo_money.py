@@ -170,6 +170,7 @@ async def check_books(environment: Mapping[str, str], folder: Path) -> dict[str,
         "balanced": verdict["ok"] and not violations and _is_balanced(journal),
         "reconciliation_differences": len(report["differences"]),
         "reconciliation_id": report["id"],
+        "differences": [found["difference"] for found in report["differences"]],
         "audit": violations or "no violation",
     }
 
