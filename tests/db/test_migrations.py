@@ -22,9 +22,10 @@ VERSIONS = Path(db.migrations.__file__).parent / "versions"
 OTHER_TABLES = {
     *("accounts", "transfers", "postings"),
     *("journal_blocks", "journal_entries"),
+    *("provider_entries", "provider_payouts", "reconciliations", "differences", "corrections", "staff_log"),
     "alembic_version",
 }
-"""Without a model: the ledger and the journal are written and read in SQL only."""
+"""Without a model: books, journal and what finance keeps are written and read in SQL only."""
 
 
 def differences(url: str) -> list[object]:
