@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import books_money
 
-CHECKS = {
+LEDGER = {
     "a transfer without postings": """
         SELECT t.id::text FROM transfers t WHERE NOT EXISTS (SELECT FROM postings p WHERE p.transfer_id = t.id)""",
     "a posting without transfer or account": """
@@ -41,6 +41,24 @@ CHECKS = {
         SELECT r.id::text FROM transfers r LEFT JOIN transfers h ON h.id = r.hold_id AND h.kind = 'hold'
            AND h.user_id = r.user_id AND h.job_id IS NOT DISTINCT FROM r.job_id
          WHERE r.hold_id IS NOT NULL AND h.id IS NULL""",
+    "a repeated payment of one purchase": """
+        SELECT purchase_id FROM transfers WHERE kind = 'purchase' GROUP BY purchase_id HAVING count(*) > 1""",
+    "more taken out of refunds or disputes than a purchase had there": """
+        SELECT t.purchase_id || ' ' || a.kind || ' ' || a.unit || ' ' || sum(p.amount)
+          FROM transfers t JOIN postings p ON p.transfer_id = t.id JOIN accounts a ON a.id = p.account_id
+         WHERE a.kind IN ('refunds', 'disputes') AND t.purchase_id IS NOT NULL
+         GROUP BY t.purchase_id, a.kind, a.unit, a.id HAVING sum(p.amount) < 0""",
+    "debts that are not the losses": """
+        SELECT 'debts are ' || debt || ', losses ' || loss
+          FROM (SELECT coalesce(sum(p.amount) FILTER (WHERE a.kind = 'debt'), 0) AS debt,
+                       -coalesce(sum(p.amount) FILTER (WHERE a.kind = 'losses' AND a.unit = 'credit'), 0) AS loss
+                  FROM transfers t JOIN postings p ON p.transfer_id = t.id JOIN accounts a ON a.id = p.account_id
+                 WHERE t.kind <> 'correction') sums
+         WHERE debt <> loss""",
+}
+"""Of the ledger's own tables."""
+
+JOBS = {
     "a pending hold whose job has ended or holds by another": """
         SELECT h.id || ' of ' || h.job_id FROM transfers h LEFT JOIN jobs j ON j.hold_id = h.id
          WHERE h.kind = 'hold' AND h.job_id IS NOT NULL
@@ -66,8 +84,10 @@ CHECKS = {
     "a job whose events have a gap": """
         SELECT j.id FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id
          GROUP BY j.id HAVING count(e.seq) <> j.event_seq OR coalesce(max(e.seq), 0) <> j.event_seq""",
-    **books_money.CHECKS,
 }
+"""Of jobs and their holds."""
+
+CHECKS = {**LEDGER, **JOBS, **books_money.CHECKS}
 """What must not exist, and the query that finds it."""
 
 

@@ -22,10 +22,7 @@ from contracts.finance import CorrectionLeg
 from contracts.ids import TransferId, UserId
 from contracts.ledger import AccountKind, Balance, Bucket, HoldState, TransferKind, TransferOrigin
 from contracts.payments import Provider
-from db.postings import Account, Accounts, Leg, Ref, Transfer, is_recorded, lock, write
-
-SPENDING_ORDER = (Bucket.PROMO, Bucket.PAID)
-"""Of a hold and of a capture: what the user has paid for is used last."""
+from db.postings import Account, Accounts, Leg, Ref, Transfer, call_values, is_recorded, lock, write
 
 GRANTED_FROM = {
     Bucket.PROMO: Ref(AccountKind.PROMO, Bucket.PROMO),
@@ -40,15 +37,15 @@ ISSUED = Ref(AccountKind.ISSUED, Bucket.PAID)
 LOSSES = Ref(AccountKind.LOSSES, Bucket.PAID)
 ISSUED_KRW = Ref(AccountKind.ISSUED, None)
 
-HOLDING = [
-    Ref(kind, bucket) for kind in (AccountKind.AVAILABLE, AccountKind.HELD) for bucket in SPENDING_ORDER
-]
+HOLDING = [Ref(kind, bucket) for kind in (AccountKind.AVAILABLE, AccountKind.HELD) for bucket in Bucket]
 
-HELD = text("""
-    SELECT h.user_id, h.amount, a.bucket, p.amount AS held
-      FROM transfers h JOIN postings p ON p.transfer_id = h.id
-      JOIN accounts a ON a.id = p.account_id AND a.kind = 'held'
-     WHERE h.id = :hold_id AND h.kind = 'hold'""")
+HOLD = text("""
+    SELECT * FROM ledger_hold(:id, :user_id, :amount, :from_paid, :job_id, :purchase_id, :actor, :step, :workflow_id,
+                              :run_id, :reason)""")
+
+RESOLVE = text("""
+    SELECT * FROM ledger_resolve(:id, :hold_id, :kind, :amount, :job_id, :purchase_id, :actor, :step, :workflow_id,
+                                 :run_id, :reason)""")
 
 RESOLUTION = text("SELECT id, kind, amount FROM transfers WHERE hold_id = :hold_id")
 
@@ -271,31 +268,26 @@ async def hold(
     *,
     from_paid: int = 0,
 ) -> HoldState:
-    """Put credits aside: pending until captured, released or expired. At least `from_paid` of them are paid ones, so
-    that a job's charge comes back whole. CREDITS_SHORT names what is missing."""
-    accounts = await lock(session, user_id, HOLDING)
-    transfer = Transfer(transfer_id, TransferKind.HOLD, amount, user_id)
-    available = _balances(accounts, AccountKind.AVAILABLE)
-    required, there = amount, sum(available.values())
-    if there >= required:
-        required, there = from_paid, available[Bucket.PAID]
-    if there < required:
-        # A repeat finds the balance already lowered by its own first run.
-        if not await is_recorded(session, transfer, origin):
-            raise EchoError(
-                Code.CREDITS_SHORT,
-                f"{required} credits needed, {there} available",
-                {"required": required, "available": there},
-            )
-        return await _hold_state(session, transfer_id)
-    legs = [
-        leg
-        for bucket, part in _split_hold(amount, available, from_paid).items()
-        for leg in (_leg(AccountKind.AVAILABLE, bucket, -part), _leg(AccountKind.HELD, bucket, part))
-    ]
-    if await write(session, transfer, [leg for leg in legs if leg.amount], accounts, origin):
+    """Put credits aside, promotional ones first: pending until captured, released or expired. At least `from_paid` of
+    them are paid ones, so that a job's charge comes back whole. CREDITS_SHORT names what is missing."""
+    _require(amount, perhaps=(from_paid, amount - from_paid))
+    values = call_values(transfer_id, origin) | {"user_id": user_id, "amount": amount, "from_paid": from_paid}
+    row = (await session.execute(HOLD, values)).one()
+    if row.outcome == "unopened":
+        await lock(session, user_id, HOLDING)
+        row = (await session.execute(HOLD, values)).one()
+    if row.outcome == "written":
         return HoldState(hold_id=transfer_id, amount=amount)
-    return await _hold_state(session, transfer_id)
+    # Not written: the id is taken; or the balance is short, perhaps lowered by this very hold.
+    if not await is_recorded(session, Transfer(transfer_id, TransferKind.HOLD, amount, user_id), origin):
+        raise EchoError(
+            Code.CREDITS_SHORT,
+            f"{row.required} credits needed, {row.there} available",
+            {"required": row.required, "available": row.there},
+        )
+    state = await get_hold(session, transfer_id)
+    assert state is not None, "found a moment ago, and transfers are never deleted"
+    return state
 
 
 async def capture(
@@ -305,19 +297,11 @@ async def capture(
     amount: int | None,
     origin: TransferOrigin,
 ) -> HoldState:
-    """Take `amount` (None: all) of a hold as revenue; the rest returns to the user in the same transfer."""
-    held = await _lock_holder(session, hold_id)
-    taken_sum = held.amount if amount is None else amount
-    if taken_sum > held.amount:
-        raise EchoError(Code.TRANSFER_CONFLICT, f"capture of {taken_sum} from a hold of {held.amount}")
-    taken = _split(taken_sum, held.parts)
-    legs: list[Leg] = []
-    for bucket, part in held.parts.items():
-        legs.append(_leg(AccountKind.HELD, bucket, -part))
-        legs.append(_leg(AccountKind.REVENUE, bucket, taken.get(bucket, 0)))
-        legs.append(_leg(AccountKind.AVAILABLE, bucket, part - taken.get(bucket, 0)))
-    transfer = Transfer(transfer_id, TransferKind.CAPTURE, taken_sum, held.user_id, hold_id)
-    return await _resolve(session, transfer, held, legs, origin)
+    """Take `amount` (None: all) of a hold as revenue, promotional credits first; the rest returns to the user in the
+    same transfer."""
+    if amount is not None:
+        _require(amount)
+    return await _resolve(session, transfer_id, hold_id, TransferKind.CAPTURE, amount, origin)
 
 
 async def release(
@@ -329,15 +313,8 @@ async def release(
     expired: bool = False,
 ) -> HoldState:
     """Give a hold back whole. `expired` says in the books that time ran out."""
-    held = await _lock_holder(session, hold_id)
-    legs = [
-        leg
-        for bucket, part in held.parts.items()
-        for leg in (_leg(AccountKind.HELD, bucket, -part), _leg(AccountKind.AVAILABLE, bucket, part))
-    ]
     kind = TransferKind.EXPIRE if expired else TransferKind.RELEASE
-    transfer = Transfer(transfer_id, kind, held.amount, held.user_id, hold_id)
-    return await _resolve(session, transfer, held, legs, origin)
+    return await _resolve(session, transfer_id, hold_id, kind, None, origin)
 
 
 async def get_hold(session: AsyncSession, hold_id: UUID) -> HoldState | None:
@@ -419,45 +396,26 @@ async def _book(
     await write(session, transfer, legs, accounts, origin)
 
 
-@dataclass(frozen=True)
-class Held:
-    """A hold's content, pending or not."""
-
-    user_id: UserId
-    amount: int
-    parts: dict[Bucket, int]
-    accounts: Accounts
-
-
-async def _lock_holder(session: AsyncSession, hold_id: UUID) -> Held:
-    # What a hold consists of never changes, so it may be read before the lock; whether it is pending may not.
-    rows = (await session.execute(HELD, {"hold_id": hold_id})).all()
-    if not rows:
-        raise EchoError(Code.NOT_FOUND, f"hold {hold_id}")
-    return Held(
-        user_id=rows[0].user_id,
-        amount=rows[0].amount,
-        parts={Bucket(row.bucket): row.held for row in rows},
-        accounts=await lock(session, rows[0].user_id, ()),
-    )
-
-
 async def _resolve(
-    session: AsyncSession, transfer: Transfer, held: Held, legs: Sequence[Leg], origin: TransferOrigin
+    session: AsyncSession,
+    transfer_id: TransferId,
+    hold_id: UUID,
+    kind: TransferKind,
+    amount: int | None,
+    origin: TransferOrigin,
 ) -> HoldState:
-    assert transfer.hold_id is not None
-    await write(session, transfer, [leg for leg in legs if leg.amount != 0], held.accounts, origin)
-    return HoldState(hold_id=transfer.hold_id, amount=held.amount, resolved_by=transfer.kind)
-
-
-async def _hold_state(session: AsyncSession, hold_id: UUID) -> HoldState:
-    state = await get_hold(session, hold_id)
-    assert state is not None, "found a moment ago, and transfers are never deleted"
-    return state
-
-
-def _leg(kind: AccountKind, bucket: Bucket, amount: int) -> Leg:
-    return Leg(Ref(kind, bucket), amount)
+    values = call_values(transfer_id, origin) | {"hold_id": hold_id, "kind": kind.value, "amount": amount}
+    row = (await session.execute(RESOLVE, values)).one()
+    if row.outcome == "unknown":
+        raise EchoError(Code.NOT_FOUND, f"hold {hold_id}")
+    if row.outcome == "amount":
+        raise EchoError(Code.TRANSFER_CONFLICT, f"capture of {amount} from a hold of {row.held}")
+    if row.outcome == "taken":
+        # The transfer's id is, or the hold's only resolution.
+        resolution = Transfer(transfer_id, kind, row.moved, row.owner, hold_id)
+        if not await is_recorded(session, resolution, origin):
+            raise EchoError(Code.HOLD_RESOLVED, f"hold {hold_id}: {await get_resolution(session, hold_id)}")
+    return HoldState(hold_id=hold_id, amount=row.held, resolved_by=kind)
 
 
 def _cash(provider: Provider) -> Ref:
@@ -488,18 +446,3 @@ def _balance(accounts: Accounts) -> Balance:
         held_paid=held.get(Bucket.PAID, 0),
         debt=sum(_balances(accounts, AccountKind.DEBT).values()),
     )
-
-
-def _split_hold(amount: int, available: dict[Bucket, int], from_paid: int) -> dict[Bucket, int]:
-    rest = _split(amount - from_paid, {**available, Bucket.PAID: available[Bucket.PAID] - from_paid})
-    return {**rest, Bucket.PAID: rest.get(Bucket.PAID, 0) + from_paid}
-
-
-def _split(amount: int, parts: dict[Bucket, int]) -> dict[Bucket, int]:
-    """`amount` taken from `parts` in spending order; buckets that give nothing are left out."""
-    taken: dict[Bucket, int] = {}
-    for bucket in SPENDING_ORDER:
-        if (part := min(amount, parts.get(bucket, 0))) > 0:
-            taken[bucket] = part
-            amount -= part
-    return taken

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -89,10 +89,10 @@ OPEN = text("""
 
 WRITE = text("""
     WITH transfer AS (
-        INSERT INTO transfers (id, kind, unit, amount, user_id, hold_id, job_id, purchase_id, expires_at, actor, step,
+        INSERT INTO transfers (id, kind, unit, amount, user_id, job_id, purchase_id, expires_at, actor, step,
                                workflow_id, run_id, reason)
-        VALUES (:id, :kind, :unit, :amount, :user_id, :hold_id, :job_id, :purchase_id, :expires_at, :actor, :step,
-                :workflow_id, :run_id, :reason)
+        VALUES (:id, :kind, :unit, :amount, :user_id, :job_id, :purchase_id, :expires_at, :actor, :step, :workflow_id,
+                :run_id, :reason)
         ON CONFLICT DO NOTHING RETURNING id)
     INSERT INTO postings (transfer_id, account_id, amount)
     SELECT transfer.id, leg.account_id, leg.amount
@@ -129,35 +129,22 @@ async def write(
     legs: Sequence[Leg],
     accounts: Accounts,
     origin: TransferOrigin,
-) -> bool:
-    """Write a transfer with all its postings in one statement; False when this very transfer is there already."""
-    if transfer.amount < 1:
-        raise EchoError(Code.VALIDATION_FAILED, f"a transfer moves at least 1, not {transfer.amount}")
-    values = {
-        "id": transfer.id,
+) -> None:
+    """Write a transfer with all its postings in one statement; nothing when this very transfer is there already."""
+    values = call_values(transfer.id, origin) | {
         "kind": transfer.kind.value,
         "unit": "krw" if _in_won(transfer, legs) else "credit",
         "amount": transfer.amount,
         "user_id": transfer.user_id,
-        "hold_id": transfer.hold_id,
-        "job_id": origin.job_id or None,
-        "purchase_id": origin.purchase_id or None,
         "expires_at": transfer.expires_at,
-        "actor": origin.actor,
-        "step": origin.step,
-        "workflow_id": origin.workflow_id,
-        "run_id": origin.run_id,
-        "reason": origin.reason,
         "accounts": [accounts[leg.account].id for leg in legs],
         "amounts": [leg.amount for leg in legs],
     }
     if (await session.execute(WRITE, values)).first() is not None:
-        return True
-    # Not written: the id is taken, or the hold has its resolution, or the purchase its payment.
+        return
+    # Not written: the id is taken, or the purchase has its payment.
     if await is_recorded(session, transfer, origin):
-        return False
-    if transfer.hold_id is not None:
-        raise EchoError(Code.HOLD_RESOLVED, f"hold {transfer.hold_id} is resolved by another transfer")
+        return
     raise EchoError(Code.TRANSFER_CONFLICT, f"purchase {origin.purchase_id} is paid for by another transfer")
 
 
@@ -184,6 +171,20 @@ async def is_recorded(session: AsyncSession, transfer: Transfer, origin: Transfe
     if (recorded, row.job_id, row.purchase_id) != (transfer, *asked_of):
         raise EchoError(Code.TRANSFER_CONFLICT, f"recorded: {recorded}, asked for: {transfer}")
     return True
+
+
+def call_values(transfer_id: TransferId, origin: TransferOrigin) -> dict[str, Any]:
+    """What every transfer says of itself, as the statements name it."""
+    return {
+        "id": transfer_id,
+        "job_id": origin.job_id or None,
+        "purchase_id": origin.purchase_id or None,
+        "actor": origin.actor,
+        "step": origin.step,
+        "workflow_id": origin.workflow_id,
+        "run_id": origin.run_id,
+        "reason": origin.reason,
+    }
 
 
 async def _locked(session: AsyncSession, user_id: UserId | None) -> Accounts:

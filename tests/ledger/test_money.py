@@ -1,13 +1,20 @@
-"""What purchases, refunds, disputes, expiry and corrections do with credits and won, asked once, twice, or nonsense."""
+"""What purchases, refunds, disputes, expiry and corrections do with credits and won, asked once, twice, or nonsense.
+
+In a database that has nothing but users, jobs and the ledger: the rows of purchases and refunds, which must agree with
+the transfers at commit, are tests/db's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
@@ -16,11 +23,28 @@ from contracts.ids import UserId
 from contracts.ledger import AccountKind, Balance, Bucket, TransferKind, TransferOrigin
 from contracts.payments import Provider
 from db import corrections, ledger, statements
+from db.books import LEDGER
 from db.engine import Database
+from db.migrate import migrate
 from db.pages import Page
-from tests.books import ORIGIN, a_user, balance_of, new_transfer_id, run_sql
+from dev.servers.postgres import Postgres
+from tests.books import ORIGIN, a_user, assert_books_coherent, balance_of, new_transfer_id, run_sql
 
 STRIPE, PORTONE = Provider.STRIPE, Provider.PORTONE
+
+
+@pytest_asyncio.fixture(scope="module")
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    name = f"ledger_{uuid4().hex}"
+    await postgres.create_database(name)
+    await asyncio.to_thread(migrate, postgres.sqlalchemy_url(name), "0003")
+    database = Database(postgres.sqlalchemy_url(name))
+    yield database
+    async with database.read() as session:
+        for violation, query in LEDGER.items():
+            assert (await session.scalars(text(query))).all() == [], violation
+    await database.aclose()
+    await postgres.drop_database(name)
 
 
 def of_purchase() -> TransferOrigin:
@@ -51,7 +75,8 @@ async def accounts_of(database: Database, user_id: UserId) -> dict[str, int]:
     """The sums of this user's postings and of the system's: `kind`, `kind.krw`, `kind.krw/provider`. Zeros left out."""
     rows = await run_sql(
         database,
-        """SELECT a.kind || CASE a.unit WHEN 'krw' THEN '.krw' ELSE '' END || coalesce('/' || a.provider, '') AS account,
+        """SELECT a.kind || CASE a.unit WHEN 'krw' THEN '.krw' ELSE '' END
+                  || coalesce('/' || a.provider, '') AS account,
                   sum(p.amount)::bigint AS amount
              FROM postings p JOIN accounts a ON a.id = p.account_id JOIN transfers t ON t.id = p.transfer_id
             WHERE t.user_id = :user GROUP BY 1 HAVING sum(p.amount) <> 0""",
@@ -376,8 +401,9 @@ def leg(account: AccountKind, amount: int, bucket: Bucket | None = None, **whose
     return CorrectionLeg(account=account, amount=amount, bucket=bucket, **whose)
 
 
-async def test_an_approved_correction_moves_what_it_says(database: Database) -> None:
-    user_id, _ = await a_buyer(database, 100, 10_000)
+async def test_an_approved_correction_moves_what_it_says(database_url: str) -> None:
+    database = Database(database_url)
+    user_id = (await a_user(database, paid=100)).id
     legs = [
         leg(AccountKind.AVAILABLE, -30, Bucket.PAID, user_id=user_id),
         leg(AccountKind.ISSUED, 30, Bucket.PAID),
@@ -393,6 +419,8 @@ async def test_an_approved_correction_moves_what_it_says(database: Database) -> 
     async with database.read() as session:
         entries = (await statements.history(session, user_id, Page())).items
     assert (entries[0].kind, entries[0].available_change) == (TransferKind.CORRECTION, -30)
+    await assert_books_coherent(database)
+    await database.aclose()
 
 
 async def test_corrections_that_the_books_cannot_hold_are_refused_in_words(database: Database) -> None:
