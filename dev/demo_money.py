@@ -45,6 +45,7 @@ class Customer:
 
     async def enhance_by_card(self, clip: Path, result: Path) -> dict[str, Any]:
         """`echoshot enhance --charge`, on this very terminal; the finished job."""
+        result.unlink(missing_ok=True)
         await echoshot(
             self.environment, self.token, "enhance", str(clip), "--output", str(result), "--charge", TEST_CARD
         )
@@ -158,6 +159,7 @@ async def check_books(environment: Mapping[str, str], folder: Path) -> dict[str,
     journal = folder / "journal.jsonl"
     key = folder / "journal-key.pem"
     key.write_text((await finance.get("/v1/finance/journal/key"))["public_key_pem"])
+    journal.unlink(missing_ok=True)
     await echoshot(environment, token, "finance", "export", "--force", "--output", str(journal))
     told = await echoshot(
         environment, token, "finance", "verify", str(journal), "--key", str(key), "--json", quiet=True
