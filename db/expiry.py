@@ -16,17 +16,17 @@ from contracts.ledger import TransferOrigin
 from db import ledger
 
 DUE = """
-    SELECT lots.user_id, least(available.balance, lots.credits - spent.credits - held.balance)::bigint AS due
+    SELECT lots.user_id, least(available.balance, lots.credits - spent.credits - coalesce(held.balance, 0))::bigint AS due
       FROM (SELECT user_id, sum(amount) AS credits FROM transfers
              WHERE kind = 'grant' AND expires_at <= :now AND {whom} GROUP BY user_id) lots
       JOIN accounts available ON available.user_id = lots.user_id
            AND (available.kind, available.bucket) = ('available', 'promo')
-      JOIN accounts held ON held.user_id = lots.user_id AND (held.kind, held.bucket) = ('held', 'promo')
+      LEFT JOIN accounts held ON held.user_id = lots.user_id AND (held.kind, held.bucket) = ('held', 'promo')
       JOIN LATERAL (
            SELECT coalesce(sum(p.amount), 0) AS credits
              FROM transfers t JOIN postings p ON p.transfer_id = t.id JOIN accounts a ON a.id = p.account_id
             WHERE t.user_id = lots.user_id AND a.kind IN ('revenue', 'breakage') AND a.bucket = 'promo') spent ON true
-     WHERE least(available.balance, lots.credits - spent.credits - held.balance) > 0
+     WHERE least(available.balance, lots.credits - spent.credits - coalesce(held.balance, 0)) > 0
      ORDER BY lots.user_id"""
 
 DUE_OF_ALL = text(DUE.format(whom="true") + " LIMIT :limit")

@@ -86,7 +86,9 @@ async def test_anything_but_exactly_the_price_grants_nothing(
         await purchases.record_checkout(session, purchase.id, payment(purchase, "open"))
     with pytest.raises(EchoError) as refused:
         async with database.transaction() as session:
-            await purchases.settle(session, purchase.id, payment(purchase, **wrong), by(purchase))
+            await purchases.settle(
+                session, purchase.id, payment(purchase).model_copy(update=wrong), by(purchase)
+            )
     assert refused.value.code is Code.PAYMENT_STATE_CONFLICT
     assert await balance_of(database, user.id) == (0, 0)
     assert (await state_of(database, purchase)).status is PurchaseStatus.AWAITING_PAYMENT
@@ -190,7 +192,8 @@ async def test_a_charged_job_that_ends_without_result_is_refunded_in_the_same_mo
     await provider_says(database, refunds.contract(row))
     assert (await state_of(database, purchase)).refunded_krw == 1_000
     async with database.transaction() as session:
-        assert await settlement.release_job(session, release, step_of(job)) == ended
+        again = await settlement.release_job(session, release, step_of(job))
+    assert (again.credit_effect, again.refund_krw) == (CreditEffect.REFUNDED, 1_000)
 
 
 async def test_who_chose_credits_keeps_them(database: Database) -> None:
