@@ -21,13 +21,19 @@ class StripeMock(Server):
         super().__init__(log_dir)
         self._program = program
         self._port = port_for(self.name, data_dir)
+        self._tls_port = port_for(f"{self.name}-tls", data_dir)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
     def command(self) -> list[str]:
-        return [str(self._program), "-http-addr", f"127.0.0.1:{self._port}"]
+        # It always speaks TLS too: untold at one fixed port of every network, so a second one could not start.
+        addresses = {"-http-addr": self._port, "-https-addr": self._tls_port}
+        return [
+            str(self._program),
+            *(part for option, port in addresses.items() for part in (option, f"127.0.0.1:{port}")),
+        ]
 
     async def probe(self) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
