@@ -16,7 +16,8 @@ from contracts.ledger import TransferOrigin
 from db import ledger
 
 DUE = """
-    SELECT lots.user_id, least(available.balance, lots.credits - spent.credits - coalesce(held.balance, 0))::bigint AS due
+    SELECT lots.user_id,
+           least(available.balance, lots.credits - spent.credits - coalesce(held.balance, 0))::bigint AS due
       FROM (SELECT user_id, sum(amount) AS credits FROM transfers
              WHERE kind = 'grant' AND expires_at <= :now AND {whom} GROUP BY user_id) lots
       JOIN accounts available ON available.user_id = lots.user_id
