@@ -6,9 +6,12 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from contracts.journal.verify import verify
+from contracts.signing import key_id_of, signer
 from dev.footage import demo_clip, look_at
 
 pytestmark = pytest.mark.slow
@@ -39,6 +42,24 @@ async def test_the_demo_delivers_a_verified_clip_and_its_story(tmp_path: Path) -
     assert [stage["name"] for stage in summary["stages"]] == ["ingest", "upscale", "interpolate", "mux"]
     assert summary["engines"]
     assert summary["history_length"] > 10
+    await check_the_chapter_on_money(tmp_path / "build/demo", summary)
+
+
+async def check_the_chapter_on_money(folder: Path, summary: dict[str, Any]) -> None:
+    bought, refund, books = summary["purchase"], summary["refund"], summary["books"]
+    assert (bought["provider"], bought["amount_krw"], bought["credits"]) == ("stripe", 40_000, 500)
+    assert summary["paid_job"]["status"] == "SUCCEEDED"
+    assert (refund["amount_krw"], refund["reason"], refund["status"]) == (1_000, "job_failed", "SUCCEEDED")
+    assert books["balanced"]
+    assert books["differences"] == []
+    assert books["reconciliation_differences"] == 0
+
+    journal, receipt = folder / "journal.jsonl", json.loads((folder / "receipt.json").read_text())
+    with journal.open("rb") as lines:
+        verdict = verify(lines)
+    assert (verdict.ok, verdict.rows, verdict.last_block) == (True, books["rows"], books["last_block_hash"])
+    assert (receipt["job_id"], receipt["refunded_krw"]) == (refund["job_id"], 1_000)
+    assert signer(receipt) == key_id_of((folder / "journal-key.pem").read_text())
 
 
 async def test_the_demo_says_which_file_is_missing(tmp_path: Path) -> None:
