@@ -139,9 +139,10 @@ async def checkout(
         priority=Priority(fairness_key=purchase.user_id),
     )
     try:
-        return await client.execute_update_with_start_workflow(
-            TokenPurchaseWorkflow.checkout,
+        return await client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType] - an overload is untyped
+            "checkout",
             start_workflow_operation=operation,
+            result_type=CheckoutAnswer,
             rpc_timeout=timedelta(seconds=timeout_s),
         )
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:

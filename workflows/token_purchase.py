@@ -59,6 +59,7 @@ class TokenPurchaseWorkflow:
         self._fault: Fault | None = None
         self._looks = 0
         """Looks at the provider since the latest news."""
+        self._told = False
         self._shown: tuple[str, bool] | None = None
 
     @workflow.run
@@ -78,9 +79,10 @@ class TokenPurchaseWorkflow:
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._is_called():
                 return self._outcome()
-            # Something was said in the last moment; of a purchase that was not paid, that it was after all.
-            self._refunds_due = False
-            await self._look(steps.verify_payment(self._ref))
+            if self._state.status is not PurchaseStatus.PAID:
+                # Something was said of it in the last moment: it may have been paid after all.
+                self._events_due = self._refunds_due = False
+                await self._look(steps.verify_payment(self._ref))
 
     # ---- what the API, the provider and support may say -------------------------------------------------
 
@@ -201,8 +203,10 @@ class TokenPurchaseWorkflow:
         while not self._state.status.settled:
             ending = self._ending()
             if ending is not None:
+                self._events_due = False
                 await self._look(steps.close_payment(ending))
             elif self._events_due or self._looks:
+                self._events_due = False
                 await self._look(steps.verify_payment(self._ref))
             if not self._state.status.settled:
                 left = timedelta.max if ending else self._deadline() - workflow.now()
@@ -234,8 +238,9 @@ class TokenPurchaseWorkflow:
 
     async def _tell_of_payment(self) -> None:
         """The job that it pays for, jobs that wait for credits, and the customer. Repeats are known as such."""
-        if workflow.info().continued_run_id:
+        if self._told or workflow.info().continued_run_id:
             return
+        self._told = True
         await ignoring_failure(steps.announce_payment(self._ref))
         receipt = PurchaseNotice(
             purchase_id=self._purchase.purchase_id,
@@ -253,6 +258,7 @@ class TokenPurchaseWorkflow:
                 self._refunds_due = False
                 await self._look(steps.send_refunds(self._ref))
             if self._events_due or self._open() or self._fault is not None:
+                self._events_due = False
                 await self._look(steps.reconcile_purchase(self._ref))
             left = self._end_of_care() - workflow.now()
             if self._open() or self._fault is not None:
@@ -278,7 +284,6 @@ class TokenPurchaseWorkflow:
 
     async def _look(self, step: Coroutine[Any, Any, PurchaseState]) -> None:
         """Asks the provider. What it refuses for good is shown to support and asked again at the next look."""
-        self._events_due = False
         try:
             state = await step
         except ActivityError as error:
