@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest_asyncio
+from sqlalchemy import text
 
+from db.books import LEDGER
 from db.engine import Database
+from db.migrate import migrate
+from dev.servers.postgres import Postgres
 from tests.books import assert_books_coherent
 
 
@@ -16,3 +22,19 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     yield database
     await assert_books_coherent(database)
     await database.aclose()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def ledger_alone(postgres: Postgres) -> AsyncIterator[Database]:
+    """A database as of migration 0003, for the ledger's own rules: the rows of purchases, with which transfers must
+    agree at commit, came later and are tested in tests/db."""
+    name = f"ledger_{uuid4().hex}"
+    await postgres.create_database(name)
+    await asyncio.to_thread(migrate, postgres.sqlalchemy_url(name), "0003")
+    database = Database(postgres.sqlalchemy_url(name))
+    yield database
+    async with database.read() as session:
+        for violation, query in LEDGER.items():
+            assert (await session.scalars(text(query))).all() == [], violation
+    await database.aclose()
+    await postgres.drop_database(name)

@@ -6,15 +6,12 @@ the transfers at commit, are tests/db's.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
@@ -23,28 +20,16 @@ from contracts.ids import UserId
 from contracts.ledger import AccountKind, Balance, Bucket, TransferKind, TransferOrigin
 from contracts.payments import Provider
 from db import corrections, ledger, statements
-from db.books import LEDGER
 from db.engine import Database
-from db.migrate import migrate
 from db.pages import Page
-from dev.servers.postgres import Postgres
 from tests.books import ORIGIN, a_user, assert_books_coherent, balance_of, new_transfer_id, run_sql
 
 STRIPE, PORTONE = Provider.STRIPE, Provider.PORTONE
 
 
-@pytest_asyncio.fixture(scope="module")
-async def database(postgres: Postgres) -> AsyncIterator[Database]:
-    name = f"ledger_{uuid4().hex}"
-    await postgres.create_database(name)
-    await asyncio.to_thread(migrate, postgres.sqlalchemy_url(name), "0003")
-    database = Database(postgres.sqlalchemy_url(name))
-    yield database
-    async with database.read() as session:
-        for violation, query in LEDGER.items():
-            assert (await session.scalars(text(query))).all() == [], violation
-    await database.aclose()
-    await postgres.drop_database(name)
+@pytest.fixture
+def database(ledger_alone: Database) -> Database:
+    return ledger_alone
 
 
 def of_purchase() -> TransferOrigin:
