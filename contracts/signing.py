@@ -1,7 +1,7 @@
 """Ed25519 signatures: of journal blocks, and of JSON documents such as receipts.
 
 A key is known by its own 32 public bytes in base64url (`key_id`), so a signature that outlives a change of keys can
-still be checked. A document's signature is a detached JWS (RFC 7515, appendix F; `alg` EdDSA of RFC 8037) over its
+still be checked. A document's signature is a detached JWS (RFC 7515, appendix F; `alg` Ed25519 of RFC 9864) over its
 canonical JSON, and stands in the document itself as the member `signature`.
 """
 
@@ -107,7 +107,7 @@ def canonical_json(value: object) -> bytes:
 
 def sign(document: Mapping[str, Any], key: SigningKey) -> str:
     """The detached JWS that belongs into `document` as the member `signature`."""
-    protected = _base64url(canonical_json({"alg": "EdDSA", "kid": key.key_id}))
+    protected = _base64url(canonical_json({"alg": "Ed25519", "kid": key.key_id}))
     return f"{protected}..{key.sign(_signing_input(protected, document))}"
 
 
@@ -122,7 +122,7 @@ def signer(document: Mapping[str, Any]) -> str | None:
         protected, payload, signature = document[SIGNATURE].split(".")
         header = json.loads(_bytes(protected))
         key_id: str = header["kid"]
-        if payload or header["alg"] != "EdDSA" or not KEY_ID.fullmatch(key_id):
+        if payload or header["alg"] != "Ed25519" or not KEY_ID.fullmatch(key_id):
             return None
         message = _signing_input(protected, document)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -23,7 +23,7 @@ router = APIRouter(tags=["finance"])
 
 RECEIPT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The saga with a member `signature`: a detached JWS (EdDSA) over its canonical JSON."
+        "description": "The saga with a member `signature`: a detached JWS (Ed25519) over its canonical JSON."
     },
     **responses(
         Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.NOT_FOUND, Code.VALIDATION_FAILED, Code.SIGNING_UNAVAILABLE
