@@ -16,6 +16,7 @@ from activities.rooms import Rooms, origin
 from contracts.finance import Difference, DifferenceKind, Reconciled, ReconcileReport, ReconcileRequest
 from contracts.ids import JobId, PurchaseId, job_workflow_id, purchase_workflow_id
 from contracts.jobs import JobStatus
+from contracts.payments import BalanceEntry
 from db import differences, provider_statements, purchases, reconciliations
 
 T = TypeVar("T")
@@ -79,14 +80,19 @@ class ReconcileActivities:
 
     async def _fetch(self, since: datetime, to: datetime) -> None:
         for port in self._rooms.payments.values():
-            async for entries in _batches(port.entries(since, to)):
-                activity.heartbeat(entries[-1].entry_id)
-                async with self._rooms.database.transaction() as session:
-                    await provider_statements.keep_entries(session, entries)
+            await self._keep_all(port.entries(since, to))
             async for payouts in _batches(port.payouts(since, to)):
                 activity.heartbeat(payouts[-1].payout_ref)
                 async with self._rooms.database.transaction() as session:
                     await provider_statements.keep_payouts(session, payouts)
+                for payout in payouts:
+                    await self._keep_all(port.payout_entries(payout.payout_ref))
+
+    async def _keep_all(self, entries: AsyncIterator[BalanceEntry]) -> None:
+        async for batch in _batches(entries):
+            activity.heartbeat(batch[-1].entry_id)
+            async with self._rooms.database.transaction() as session:
+                await provider_statements.keep_entries(session, batch)
 
     async def _compare_job(
         self, job_id: str, status: JobStatus, finished_at: datetime | None, created_at: datetime

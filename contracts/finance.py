@@ -197,6 +197,31 @@ class CorrectionLeg(Contract):
     provider: Provider | None = None
 
 
+CASH_SIGN: dict[DifferenceKind, int] = {
+    DifferenceKind.PAYMENT_UNKNOWN: 1,
+    DifferenceKind.PAYMENT_MISSING: -1,
+    DifferenceKind.AMOUNT_DIFFERS: 1,
+    DifferenceKind.REFUND_MISSING: 1,
+    DifferenceKind.DISPUTE_MISSING: 1,
+    DifferenceKind.CASH_DIFFERS: -1,
+}
+"""Whether the books have too little cash (1) or too much (-1). Other kinds need no money moved."""
+
+
+def suggested_legs(difference: Difference) -> tuple[CorrectionLeg, ...]:
+    """The correction that makes `cash` what the provider says, against `losses`; empty when none is due. Whether a
+    customer's credits should change, too, is for a person to say."""
+    amount = CASH_SIGN.get(difference.kind, 0) * difference.amount_krw
+    if difference.kind is DifferenceKind.AMOUNT_DIFFERS and difference.subject.startswith("ref_"):
+        amount = -amount  # the provider gave back more than the books say
+    if amount == 0 or difference.provider is None:
+        return ()
+    return (
+        CorrectionLeg(account=AccountKind.CASH, provider=difference.provider, amount=amount),
+        CorrectionLeg(account=AccountKind.LOSSES, amount=-amount),
+    )
+
+
 class CorrectionStatus(StrEnum):
     PROPOSED = "PROPOSED"
     APPROVED = "APPROVED"

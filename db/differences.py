@@ -115,6 +115,10 @@ QUERIES: dict[DifferenceKind, str] = {
 }
 
 
+CORRECTED = text("SELECT kind, subject FROM corrections WHERE status = 'APPROVED' AND kind IS NOT NULL")
+"""What two people of finance have settled is no difference any more."""
+
+
 async def find(session: AsyncSession, *, now: datetime, fetched_at: datetime) -> list[Difference]:
     """Every difference between statements, purchases and ledger at this moment, oldest first; whole won and credits.
 
@@ -147,7 +151,9 @@ async def find(session: AsyncSession, *, now: datetime, fetched_at: datetime) ->
         Difference(kind=DifferenceKind.BOOKS_VIOLATION, subject=violation, since=now, detail=violation)
         for violation in await check_books(session)
     ]
-    return sorted(found, key=lambda difference: difference.since)
+    corrected = {(row.kind, row.subject) for row in await session.execute(CORRECTED)}
+    open_ = [difference for difference in found if (difference.kind, difference.subject) not in corrected]
+    return sorted(open_, key=lambda difference: difference.since)
 
 
 def _before(now: datetime, seconds: int) -> datetime:

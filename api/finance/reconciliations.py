@@ -21,7 +21,7 @@ from api.problems import locale_of, responses
 from api.services import CurrentServices
 from api.staff import staff
 from contracts.errors import Code
-from contracts.finance import WHAT_TO_DO, Difference, Reconciled, ReconcileRequest
+from contracts.finance import WHAT_TO_DO, Difference, Reconciled, ReconcileRequest, suggested_legs
 from db import money_by_day, reconciliations
 from db.ids import new_id
 from workflows.client import start_reconciliation
@@ -135,6 +135,7 @@ def _reported(difference: Difference, locale: str) -> schemas.ReportedDifference
         difference=difference,
         age_s=age.days * 86_400 + age.seconds,
         what_to_do=words.ko if locale == "ko" else words.en,
+        suggested_legs=suggested_legs(difference),
     )
 
 

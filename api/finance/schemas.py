@@ -179,6 +179,8 @@ class ReportedDifference(View):
     age_s: int
     what_to_do: str
     """In Korean or English, by `Accept-Language`."""
+    suggested_legs: tuple[CorrectionLeg, ...]
+    """For `POST /v1/finance/corrections` with this kind and subject; empty when no correction is due."""
 
 
 class Report(View):

@@ -54,6 +54,10 @@ class Payments(Protocol):
 
     def payouts(self, from_: datetime, to: datetime) -> AsyncIterator[Payout]: ...
 
+    def payout_entries(self, payout_ref: str) -> AsyncIterator[BalanceEntry]:
+        """What a payout consists of, each with its `payout_ref`. Nothing where the provider does not tell."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

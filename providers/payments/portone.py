@@ -189,6 +189,10 @@ class PortOnePayments:
         return
         yield  # makes this an iterator, of nothing
 
+    async def payout_entries(self, payout_ref: str) -> AsyncIterator[BalanceEntry]:
+        return
+        yield  # likewise
+
     # Requests
 
     async def _ask(

@@ -279,6 +279,17 @@ class StripePayments:
         async for payout in self._stripe.pages(lambda: self._stripe.v1.payouts.list_async(params)):
             yield objects.payout(payout)
 
+    async def payout_entries(self, payout_ref: str) -> AsyncIterator[BalanceEntry]:
+        params: BalanceTransactionListParams = {
+            "payout": payout_ref,
+            "limit": PAGE,
+            "expand": ["data.source"],
+        }
+        async for transaction in self._stripe.pages(
+            lambda: self._stripe.v1.balance_transactions.list_async(params)
+        ):
+            yield objects.entry(transaction).model_copy(update={"payout_ref": payout_ref})
+
 
 def _created(from_: datetime, to: datetime) -> Any:
     return {"gte": int(from_.timestamp()), "lt": int(to.timestamp())}

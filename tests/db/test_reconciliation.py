@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.finance import Difference, DifferenceKind, Reconciled
+from contracts.finance import Difference, DifferenceKind, Reconciled, suggested_legs
 from contracts.ledger import TransferOrigin
 from contracts.payments import BalanceEntry, DisputeStatus, Payout, Provider
-from db import differences, disputes, provider_statements, reconciliations, refunds
+from db import corrections, differences, disputes, provider_statements, reconciliations, refunds
 from db.engine import Database
 from db.ids import new_id
 from db.tables_money import Purchase
@@ -145,6 +145,47 @@ async def test_disputes_on_either_side_alone(database: Database) -> None:
     assert await found(database) == []
     await run_sql(database, "DELETE FROM provider_entries WHERE kind = 'dispute'")
     assert await kinds(database) == ["dispute_missing"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid", "told_krw", "cash"),
+    [
+        ("payment_unknown", False, 10_000, 10_000),
+        ("payment_missing", True, 0, 0),
+        ("amount_differs", True, 9_000, 9_000),
+    ],
+)
+async def test_the_suggested_correction_settles_it(
+    database: Database, kind: str, paid: bool, told_krw: int, cash: int
+) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user) if paid else None
+    if told_krw:
+        await told(database, entry(purchase, amount_krw=told_krw))
+    if purchase is None:  # the account for the provider's cash is opened by its first payment
+        other = await a_purchase(database, user)
+        await told(database, entry(other))
+    (difference,) = await found(database)
+    assert difference.kind == kind
+    async with database.transaction() as session:
+        proposed = await corrections.propose(
+            session,
+            legs=suggested_legs(difference),
+            reason="as the provider says",
+            actor="finance:kim",
+            kind=difference.kind,
+            subject=difference.subject,
+        )
+    assert await kinds(database) == [kind]
+    async with database.transaction() as session:
+        await corrections.approve(session, proposed.id, "finance:lee")
+    assert await found(database) == []
+    (row,) = await run_sql(
+        database,
+        "SELECT sum(p.amount)::bigint AS krw FROM postings p JOIN accounts a ON a.id = p.account_id"
+        " WHERE a.kind = 'cash'",
+    )
+    assert row.krw == cash + (0 if paid else 10_000)
 
 
 async def test_a_payout_that_is_not_the_sum_of_its_entries(database: Database) -> None:

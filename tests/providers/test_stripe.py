@@ -377,6 +377,9 @@ async def test_entries_add_up_to_the_balance(stripe: StripePayments, stripe_stan
     (payout,) = [p async for p in stripe.payouts(now - timedelta(hours=1), now + timedelta(hours=1))]
     assert payout.amount_krw == -of_kind["payout"][0].amount_krw
     assert of_kind["payout"][0].payout_ref == payout.payout_ref
+    inside = [e async for e in stripe.payout_entries(payout.payout_ref) if e.kind != "payout"]
+    assert {e.payout_ref for e in inside} == {payout.payout_ref}
+    assert sum(e.amount_krw - e.fee_krw for e in inside) == payout.amount_krw
     assert [e async for e in stripe.entries(now - timedelta(hours=2), now - timedelta(hours=1))] == []
 
 
