@@ -102,7 +102,7 @@ async def test_a_declined_card_fails_the_job_and_takes_nothing(till: Till) -> No
     alice = till.person("alice")
     job = await start(alice, charged(DECLINED))
 
-    ended = await till.job_becomes(alice, job["id"], "FAILED")
+    ended = await till.job_becomes(alice, job["id"], "FAILED", seconds=90)
 
     assert ended["failure"]["code"] == "payment_declined"
     assert (ended["credit_effect"], ended["charge"]["status"]) == ("none", "FAILED")

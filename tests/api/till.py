@@ -95,11 +95,13 @@ class Till:
         await until(has)
         return (await person.get(f"/v1/payments/{purchase_id}")).json()["purchase"]
 
-    async def job_becomes(self, person: Person, job_id: str, status: str) -> dict[str, Any]:
+    async def job_becomes(
+        self, person: Person, job_id: str, status: str, *, seconds: float = 30
+    ) -> dict[str, Any]:
         async def has() -> bool:
             return (await person.get(f"/v1/jobs/{job_id}")).json()["status"] == status
 
-        await until(has)
+        await until(has, seconds=seconds)
         return (await person.get(f"/v1/jobs/{job_id}")).json()
 
     # ---- what providers and the sweeper do --------------------------------------------------------------
