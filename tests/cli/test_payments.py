@@ -1,0 +1,119 @@
+"""Buying and paying by card from the command line, against the real API, workflows and a payment stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from cli.exits import Exit
+from contracts.settings import Settings
+from dev.servers.issuer import Issuer
+from dev.servers.standins import StripeStandIn
+from tests.api.till import ASKS_BANK, DECLINED, VISA, Till, open_till
+from tests.cli.conftest import Echoshot
+from tests.workflows.house import workers
+
+
+@pytest_asyncio.fixture
+async def till(
+    platform_settings: Settings,
+    temporal_client: Client,
+    stripe_standin: StripeStandIn,
+    issuer: Issuer,
+    echoshot: Echoshot,
+) -> AsyncIterator[Till]:
+    """A customer without credits is signed in."""
+    async with open_till(platform_settings, temporal_client, stripe_standin, issuer) as opened:
+        signed_in = await echoshot(
+            "login", "--api", opened.api.url, "--issuer", issuer.url, "--user", uuid4().hex
+        )
+        assert signed_in.exit == Exit.OK
+        async with workers(opened.shop.house):
+            yield opened
+
+
+async def test_packages_are_listed_bought_and_found_again(till: Till, echoshot: Echoshot, home: Path):
+    listed = await echoshot("credits", "packages")
+    assert listed.exit == Exit.OK
+    assert "10000 won" in listed.out
+
+    bought = await echoshot("credits", "buy", "100", "--payment-method", VISA, "--json")
+    assert bought.exit == Exit.OK, bought
+    purchase = bought.document("purchase")["purchase"]
+    assert (purchase["status"], purchase["amount_krw"]) == ("PAID", 10_000)
+    assert bought.document("balance")["available"] == 100
+    assert list((home / "state").rglob("*.json")) == []
+
+    payments = await echoshot("payments", "list", "--json")
+    assert [p["id"] for p in payments.document("payments")["data"]] == [purchase["id"]]
+    shown = await echoshot("payments", "show", purchase["id"])
+    assert purchase["id"] in shown.out
+    assert "paid" in shown.out
+
+
+async def test_without_a_saved_card_the_app_is_told_how_to_pay(till: Till, echoshot: Echoshot):
+    ended = await echoshot("credits", "buy", "500", "--json")
+    assert ended.exit == Exit.OK
+    answer = ended.document("purchase")
+    assert answer["checkout"]["client_secret"]
+    assert answer["purchase"]["status"] == "AWAITING_PAYMENT"
+    assert (
+        "Complete the payment in the app"
+        in (await echoshot("payments", "show", answer["purchase"]["id"])).out
+    )
+
+
+async def test_a_card_that_asks_the_bank_is_handed_back_to_its_owner(till: Till, echoshot: Echoshot):
+    ended = await echoshot("credits", "buy", "100", "--payment-method", ASKS_BANK, "--json")
+    assert ended.exit == Exit.OK
+    assert ended.document("purchase")["action_required"] is True
+
+
+async def test_a_declined_card_ends_with_7_and_leaves_no_trace(till: Till, echoshot: Echoshot, home: Path):
+    ended = await echoshot("credits", "buy", "100", "--payment-method", DECLINED, "--json")
+    assert ended.exit == Exit.NOT_PAID
+    assert ended.document("error")["code"] == "payment_declined"
+    assert list((home / "state").rglob("*.json")) == []
+
+
+async def test_a_wrong_package_is_wrong_usage(till: Till, echoshot: Echoshot, home: Path):
+    ended = await echoshot("credits", "buy", "7", "--json")
+    assert (ended.exit, ended.document("error")["code"]) == (Exit.USAGE, "package_unknown")
+    assert list((home / "state").rglob("*.json")) == []
+
+
+async def test_a_run_that_was_cut_off_is_not_paid_twice(
+    till: Till, echoshot: Echoshot, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    wish = ("credits", "buy", "100", "--payment-method", VISA, "--json")
+    with monkeypatch.context() as patched:
+        patched.setattr("cli.payments._wait", interrupted)
+        assert (await echoshot(*wish)).exit == Exit.INTERRUPTED
+
+    again = await echoshot(*wish)
+
+    assert again.exit == Exit.OK
+    assert "which was interrupted before" in again.err
+    assert again.document("balance")["available"] == 100
+    assert len(await till.shop.payments()) == 1
+
+
+async def test_a_job_is_charged_to_a_card(till: Till, echoshot: Echoshot, clip: Path):
+    ended = await echoshot("enhance", clip, "--charge", VISA, "--refund-to", "credits", "--no-wait", "--json")
+    assert ended.exit == Exit.OK, ended
+    charge = ended.document("job")["charge"]
+    assert (charge["amount_krw"], charge["refund_to"]) == (1_000, "credits")
+    assert "1000 won are charged to the card" in ended.err
+
+
+async def test_where_a_refund_goes_is_asked_only_of_a_charge(echoshot: Echoshot, clip: Path):
+    ended = await echoshot("enhance", clip, "--refund-to", "card")
+    assert (ended.exit, "belongs to --charge" in ended.err) == (Exit.USAGE, True)
