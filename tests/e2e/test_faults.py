@@ -4,6 +4,7 @@ books balance. Each story runs on a platform of its own, since it damages it."""
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.kinds.enhance import SegmentResult
 from contracts.queues import Queue
+from contracts.settings import Settings
 from dev.clips.writer import steady, write
 from dev.platform import Platform, running_platform
 from dev.stack import BUCKET
 from tests.e2e.conftest import IMPATIENT
 from tests.e2e.driver import Customer, books_violations, customer, object_store
 from tests.e2e.footage import facts
+from workflows.codec import codec
 
 pytestmark = pytest.mark.slow
 
@@ -154,11 +156,16 @@ async def segments_used(platform: Platform, job_id: str) -> dict[int, SegmentRes
     """What the saga's history says of each segment that went into the result."""
     temporal = platform.stack.temporal
     assert temporal is not None
-    client = await Client.connect(temporal.address, data_converter=pydantic_data_converter)
+    keys = json.loads(platform.environment.get("ECHOSHOT_CODEC_KEYS", "{}"))
+    key_id = platform.environment.get("ECHOSHOT_CODEC_KEY_ID", "")
+    reading = codec(Settings(codec_keys=keys, codec_key_id=key_id))
+    client = await Client.connect(temporal.address)
     used: dict[int, SegmentResult] = {}
     async for event in client.get_workflow_handle(f"job/{job_id}").fetch_history_events():
         if event.HasField("activity_task_completed_event_attributes"):
-            for payload in event.activity_task_completed_event_attributes.result.payloads:
+            for payload in await reading.decode(
+                event.activity_task_completed_event_attributes.result.payloads
+            ):
                 if b'"upscale_ms"' in payload.data:
                     record = SegmentResult.model_validate_json(payload.data)
                     used[record.index] = record
