@@ -36,7 +36,10 @@ TAGS = [
     {"name": "credits", "description": "Balance, books and prices."},
     {"name": "users", "description": "The caller."},
     {"name": "support", "description": "For support staff; every call is logged."},
-    {"name": "finance", "description": "For finance: books, sagas, reconciliation, corrections; every call is logged."},
+    {
+        "name": "finance",
+        "description": "For finance: books, sagas, reconciliation, corrections; every call is logged.",
+    },
     {"name": "webhooks", "description": "For payment providers."},
     {"name": "admin", "description": "For administrators."},
     {"name": "operations", "description": "For orchestrators and monitoring."},

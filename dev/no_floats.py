@@ -17,6 +17,8 @@ MEASURES = {
     "contracts/media.py": "frame rates, seconds and picture quality",
     "contracts/kinds/enhance.py": "frame rates and seconds",
     "db/engine.py": "seconds of back-off",
+    "providers/payments/breaker.py": "seconds of a clock",
+    "providers/payments/stripe.py": "seconds of time-outs",
     "db/metrics.py": "Prometheus' own samples",
     "db/progress.py": "seconds left of a job",
 }

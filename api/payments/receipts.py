@@ -27,7 +27,7 @@ class ReceiptRefund(View):
 
 
 class Receipt(View):
-    """Whole won and credits. With `signature`, a detached JWS (Ed25519) over the canonical JSON of all other members."""
+    """Whole won and credits. With `signature`, a detached JWS (Ed25519) over the canonical JSON of all others."""
 
     type: Literal["echoshot.receipt"] = "echoshot.receipt"
     purchase_id: PurchaseId

@@ -24,7 +24,7 @@ def test_a_panel_is_answered_to_an_analyst(database_url: str, title: str) -> Non
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address) as connection:
         connection.execute("SET ROLE echoshot_analyst")
-        connection.execute(query).fetchall()
+        connection.execute(query.encode()).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_analyst_sees_no_table_itself(database_url: str, table: str) -> None:
     with psycopg.connect(address) as connection:
         connection.execute("SET ROLE echoshot_analyst")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(f"SELECT * FROM {table}")
+            connection.execute(f"SELECT * FROM {table}".encode())
 
 
 def test_the_board_reads_the_source_that_is_provisioned() -> None:

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from contracts.finance import WHAT_TO_DO
+from contracts.finance import WHAT_TO_DO, DifferenceKind
 
 GUIDE = (Path(__file__).parents[2] / "docs/finance.md").read_text()
 
 
 @pytest.mark.parametrize("kind", WHAT_TO_DO)
-def test_a_difference_is_explained_in_both_languages(kind: str) -> None:
+def test_a_difference_is_explained_in_both_languages(kind: DifferenceKind) -> None:
     rows = [line for line in GUIDE.splitlines() if line.startswith(f"| `{kind}` |")]
     assert len(rows) == 2
     words = WHAT_TO_DO[kind]
@@ -37,4 +37,4 @@ def test_its_queries_are_answered(database_url: str) -> None:
         connection.execute("SET ROLE echoshot_analyst")
         for query in script.split(";\n"):
             if query.strip():
-                connection.execute(query)
+                connection.execute(query.encode())
