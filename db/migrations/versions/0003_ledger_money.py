@@ -1,5 +1,5 @@
 """Transfers of purchases, refunds, disputes, expiry and corrections (docs/adr/022); the ledger's rules in few passes,
-holds and their resolutions in one call (docs/adr/023).
+holds and their resolutions in one call (docs/adr/026).
 
 Revision ID: 0003
 Revises: 0002
