@@ -120,6 +120,7 @@ async def charge_state(session: AsyncSession, job_id: JobId) -> ChargeState:
     return ChargeState(
         status=purchase.status,
         held_credits=held.amount if held is not None and held.resolved_by is None else 0,
+        amount_krw=purchase.amount_krw,
         refund_to=purchase.refund_to,
         failure_code=purchase.failure_code,
     )

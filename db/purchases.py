@@ -232,7 +232,9 @@ STANDING = text("""
     SELECT coalesce(sum(amount_krw) FILTER (WHERE status = 'SUCCEEDED'), 0)::bigint AS refunded_krw,
            count(*) FILTER (WHERE status IN ('REQUESTED', 'PENDING')) AS refunds_open,
            count(*) FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL) AS refunds_failed,
-           (SELECT count(*) FROM disputes WHERE purchase_id = :purchase_id AND status = 'OPEN') AS disputes_open
+           (SELECT count(*) FROM disputes WHERE purchase_id = :purchase_id AND status = 'OPEN') AS disputes_open,
+           (array_agg(failure ORDER BY seq DESC)
+               FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL))[1] AS failure
       FROM refunds WHERE purchase_id = :purchase_id""")
 
 
@@ -249,4 +251,6 @@ async def _state(session: AsyncSession, purchase: Purchase, provider_status: str
         disputes_open=standing.disputes_open,
         job_id=purchase.job_id,
         failure_code=purchase.failure_code,
+        detail=standing.failure or "",
+        paid_at=purchase.paid_at,
     )
