@@ -80,7 +80,7 @@ async def _run_until_interrupted(data_dir: Path) -> None:
         print(
             f"""
   API and its docs   {platform.api.url}/docs
-  Temporal Web UI    {given.get("ECHOSHOT_TEMPORAL_UI_URL", "")}
+  Temporal Web UI    {given.get("ECHOSHOT_TEMPORAL_UI_URL", "")}  (any name, any role / 아무 이름으로 로그인)
   S3                 {given.get("ECHOSHOT_S3_ENDPOINT", "")}
   Token issuer       {given.get("ECHOSHOT_OIDC_ISSUER", "")}
   Stripe, PortOne    {given.get("ECHOSHOT_STRIPE__API_BASE", "")} {given.get("ECHOSHOT_PORTONE__API_BASE", "")}
