@@ -123,6 +123,10 @@ async def start_purchase(client: Client, settings: Settings, purchase: PurchaseI
     return True
 
 
+NOT_NOW = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDITION)
+"""More ask at once than a workflow answers at once, or its latest task failed and is about to be tried again."""
+
+
 async def checkout(
     client: Client, settings: Settings, purchase: PurchaseInput, timeout_s: float
 ) -> CheckoutAnswer:
@@ -145,12 +149,13 @@ async def checkout(
             result_type=CheckoutAnswer,
             rpc_timeout=timedelta(seconds=timeout_s),
         )
-    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+    except (WorkflowUpdateRPCTimeoutOrCancelledError, RPCError) as error:
+        # Nobody else asks how the start went, which asyncio would complain of.
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(operation.workflow_handle(), timeout=0.1)
         if isinstance(error.__cause__, asyncio.CancelledError):
             raise error.__cause__ from None
-    except RPCError as error:
-        # More ask at once than a workflow answers at once.
-        if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+        if isinstance(error, RPCError) and error.status not in NOT_NOW:
             raise
     return CheckoutAnswer(status=PurchaseStatus.CREATED)
 

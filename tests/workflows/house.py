@@ -1,15 +1,19 @@
-"""One platform without an API: real Temporal, real PostgreSQL, the real core worker; pixels by stand-ins."""
+"""One platform without an API: real Temporal, real PostgreSQL, the real core worker and payment steps; pixels and
+notices by stand-ins."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
+from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -18,7 +22,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Interceptor, Worker
 
-from activities import activities_of
+from activities import Activity, activities_of
 from activities.faults import FaultInterceptor
 from activities.rooms import Rooms, open_rooms
 from contracts.jobs import Attention, JobEvent
@@ -45,7 +49,7 @@ class House:
     client: Client
     rooms: Rooms
     stand_ins: StandIns
-    core_interceptors: list[Interceptor] = field(default_factory=list[Interceptor])
+    interceptors: dict[Queue, list[Interceptor]] = field(default_factory=lambda: defaultdict(list))
 
     # ---- what an API would do ---------------------------------------------------------------------------
 
@@ -215,14 +219,14 @@ async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> A
     async with AsyncExitStack() as stack:
         for queue in queues or tuple(Queue):
             core = queue is Queue.CORE
-            hosted = activities_of(queue, house.rooms) if core else house.stand_ins.of(queue)
+            hosted = with_stand_ins(activities_of(queue, house.rooms), house.stand_ins.of(queue))
             worker = Worker(
                 house.client,
                 task_queue=house.settings.queue_prefix + queue,
                 workflows=WORKFLOWS if core else (),
                 workflow_runner=sandboxed_runner(),
                 activities=hosted,
-                interceptors=[FaultInterceptor(), *(house.core_interceptors if core else ())],
+                interceptors=[FaultInterceptor(), *house.interceptors[queue]],
                 max_cached_workflows=workflow_cache if core else 0,
                 max_concurrent_activities=50,
                 max_heartbeat_throttle_interval=throttle,
@@ -230,6 +234,17 @@ async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> A
             )
             await stack.enter_async_context(worker)
         yield
+
+
+def with_stand_ins(real: list[Activity], stand_ins: list[Activity]) -> list[Activity]:
+    replaced = {_name(each) for each in stand_ins}
+    return [*stand_ins, *(each for each in real if _name(each) not in replaced)]
+
+
+def _name(hosted: Activity) -> str:
+    name = activity._Definition.must_from_callable(hosted).name
+    assert name is not None
+    return name
 
 
 async def failure_of(handle: Handle) -> BaseException:
@@ -241,12 +256,12 @@ async def failure_of(handle: Handle) -> BaseException:
     raise AssertionError(f"the workflow succeeded: {outcome}")
 
 
-async def card_of(handle: Handle) -> str:
+async def card_of(handle: WorkflowHandle[Any, Any]) -> str:
     """What the Web UI shows as the workflow's current details."""
     return (await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)).current_details
 
 
-async def task_completions(handle: Handle) -> list[int]:
+async def task_completions(handle: WorkflowHandle[Any, Any]) -> list[int]:
     """The events that a workflow can be reset to."""
     completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     return [event.event_id async for event in handle.fetch_history_events() if event.event_type == completed]

@@ -33,6 +33,7 @@ from contracts.media import (
     Verification,
     VideoInfo,
 )
+from contracts.purchases import PurchaseNotice
 from contracts.queues import Queue
 from contracts.video_job import Ingested, JobInput, JobRef, Notice, PipelineResult
 from db.engine import Database
@@ -58,9 +59,10 @@ class StandIns:
 
     def of(self, queue: Queue) -> list[Callable[..., Any]]:
         return {
+            Queue.CORE: [],
             Queue.TRANSFER: [self.ingest, self.plan_enhance, self.mux_enhanced, self.clean_up, self.retain],
             Queue.GPU: [self.enhance_segment],
-            Queue.PROVIDERS: [self.notify],
+            Queue.PROVIDERS: [self.notify, self.notify_purchase],
         }[queue]
 
     @activity.defn
@@ -97,6 +99,12 @@ class StandIns:
     async def notify(self, notice: Notice) -> bool:
         self.notices[notice.job_id].append(notice.event)
         await self._arrive(notice.job_id, "notify")
+        return True
+
+    @activity.defn
+    async def notify_purchase(self, notice: PurchaseNotice) -> bool:
+        self.notices[notice.purchase_id].append(notice.event)
+        await self._arrive(notice.purchase_id, "notify_purchase")
         return True
 
     async def _fenced(self, job_id: JobId, step: str, status: JobStatus = JobStatus.RUNNING) -> None:

@@ -97,7 +97,7 @@ async def test_while_support_is_being_told(house: House) -> None:
 
 async def test_during_the_capture_the_capture_wins(closed_house: House) -> None:
     capture = GatedStep("complete")
-    closed_house.core_interceptors.append(capture)
+    closed_house.interceptors[Queue.CORE].append(capture)
     async with workers(closed_house):
         job = await closed_house.open_job()
         handle = await closed_house.start(job)
@@ -112,7 +112,7 @@ async def test_during_the_capture_the_capture_wins(closed_house: House) -> None:
 async def test_during_the_release_of_a_failed_job_it_stays_failed(closed_house: House) -> None:
     closed_house.stand_ins.on["ingest"] = Fails(Code.TRUNCATED)
     release = GatedStep("release")
-    closed_house.core_interceptors.append(release)
+    closed_house.interceptors[Queue.CORE].append(release)
     async with workers(closed_house):
         job = await closed_house.open_job()
         handle = await closed_house.start(job)

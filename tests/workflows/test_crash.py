@@ -86,7 +86,7 @@ async def test_a_worker_may_die_before_and_after_the_effect_of_every_step_that_m
     """All deaths at once, since each costs the 20 s after which Temporal gives the step up. No workflow is kept
     in memory: each of its tasks finds the state by replay, as it would on another machine."""
     loses = LosesAnswers()
-    closed_house.core_interceptors.append(loses)
+    closed_house.interceptors[Queue.CORE].append(loses)
 
     async def live(ending: Ending, step: str, moment: Moment) -> JobInput:
         deadlines = JobDeadlines(upload_s=ending.upload_s)

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from contracts.errors import Code
+from contracts.queues import Queue
 from tests.workflows.house import House, failure_of, workers
 from tests.workflows.slow_steps import GatedStep
 from tests.workflows.stand_ins import Fails
@@ -18,7 +19,7 @@ async def test_a_workflow_dropped_from_memory_while_it_moves_credits_goes_on_fro
     closed_house: House, step: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = GatedStep(step)
-    closed_house.core_interceptors.append(gate)
+    closed_house.interceptors[Queue.CORE].append(gate)
     if step == "release":
         closed_house.stand_ins.on["ingest"] = Fails(Code.CORRUPT, times=4)
     with caplog.at_level(logging.WARNING, logger="temporalio.worker"):

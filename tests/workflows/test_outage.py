@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from temporalio.client import Client, WorkflowFailureError
 
 from contracts.errors import Code
+from contracts.queues import Queue
 from contracts.settings import Settings
 from contracts.video_job import JobInput
 from dev.servers.postgres import Postgres
@@ -39,7 +40,7 @@ async def test_a_database_that_is_away_during_hold_capture_and_release_delays_th
 
 async def while_the_database_is_away(house: House, server: Postgres) -> None:
     steps = [GatedStep(name) for name in ("hold", "complete", "release")]
-    house.core_interceptors += steps
+    house.interceptors[Queue.CORE] += steps
     holding, capturing, releasing = [await house.open_job() for _ in steps]
     # `hold` and `complete` belong to other jobs too: only the ones that matter wait.
     steps[0].workflow_id = holding.workflow_id

@@ -1,0 +1,230 @@
+"""kill -9 of the worker before and after the effect of every step that moves money, enumerated: whoever is charged
+has the credits or the money back, exactly once, and the provider's books say the same as ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
+
+from contracts.errors import Code
+from contracts.payments import PurchaseStatus
+from contracts.purchases import PurchaseInput, RefundRequest
+from contracts.queues import Queue
+from contracts.video_job import JobInput
+from tests.workflows.house import until, workers
+from tests.workflows.shop import Shop
+from tests.workflows.stand_ins import Fails
+from tests.workflows.surroundings import environment_of
+
+ALL = 10_000
+CHARGE = 1_000
+SECONDS = 120
+"""Much longer than it takes; a step whose worker died is given up after five."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One purchase, with its job if it pays for one."""
+
+    purchase: PurchaseInput
+    job: JobInput | None = None
+
+    @property
+    def workflow_ids(self) -> list[str]:
+        return [each.workflow_id for each in (self.purchase, self.job) if each is not None]
+
+
+@dataclass(frozen=True)
+class Story:
+    open: Callable[[Shop], Awaitable[Case]]
+    live: Callable[[Shop, Case], Awaitable[None]]
+    end: tuple[str, tuple[tuple[str, int], ...], int, str | None]
+    """Status of the purchase, its refunds, credits available at the end, status of the job."""
+
+
+async def in_the_app(shop: Shop) -> Case:
+    return Case(await shop.buy())
+
+
+async def declined(shop: Shop) -> Case:
+    job, purchase = await shop.charge(payment_method="pm_card_chargeDeclined")
+    return Case(purchase, job)
+
+
+async def charged(shop: Shop) -> Case:
+    job, purchase = await shop.charge()
+    return Case(purchase, job)
+
+
+async def doomed(shop: Shop) -> Case:
+    case = await charged(shop)
+    assert case.job is not None
+    shop.house.stand_ins.on[f"{case.job.job_id}/plan_enhance"] = Fails(Code.CORRUPT)
+    return case
+
+
+async def pay_and_refund(shop: Shop, case: Case) -> None:
+    await shop.start(case.purchase)
+    await confirm(shop, case.purchase)
+    await shop.nudge(case.purchase)
+    await shop.becomes(case.purchase, PurchaseStatus.PAID, seconds=SECONDS)
+    request = RefundRequest(amount_krw=ALL, request_id="ticket")
+
+    async def accepted() -> bool:
+        try:
+            await shop.handle(case.purchase).execute_update("refund", request)
+        except RPCError:
+            return False  # the worker died over the workflow's own task
+        return True
+
+    await until(accepted, seconds=SECONDS)
+    await shop.refunded(case.purchase, ("SUCCEEDED", ALL, 100), seconds=SECONDS)
+
+
+async def pay_and_be_refunded_in_the_dashboard(shop: Shop, case: Case) -> None:
+    await shop.start(case.purchase)
+    await confirm(shop, case.purchase)
+    await shop.nudge(case.purchase)
+    await shop.becomes(case.purchase, PurchaseStatus.PAID, seconds=SECONDS)
+    await shop.stripe.control.post("refund", payment_intent=await shop.payment_ref(case.purchase))
+    await shop.nudge(case.purchase)
+    await shop.refunded(case.purchase, ("SUCCEEDED", ALL, 100), seconds=SECONDS)
+
+
+async def cancel(shop: Shop, case: Case) -> None:
+    await shop.start(case.purchase)
+    await shop.cancel(case.purchase)
+    await shop.becomes(case.purchase, PurchaseStatus.CANCELED, seconds=SECONDS)
+
+
+async def run_the_job(shop: Shop, case: Case) -> None:
+    assert case.job is not None
+    await shop.start_both(case.job, case.purchase)
+    with contextlib.suppress(WorkflowFailureError):
+        await shop.house.handle(case.job).result()
+
+    async def at_rest() -> bool:
+        open_ = [status for status, _, _ in await shop.refunds(case.purchase) if status != "SUCCEEDED"]
+        return (await shop.status(case.purchase)).settled and not open_
+
+    await until(at_rest, seconds=SECONDS)
+
+
+async def confirm(shop: Shop, purchase: PurchaseInput) -> None:
+    """The app asks until the provider has answered, then pays."""
+    paying = (await shop.checkout(purchase)).checkout
+    while paying is None:
+        paying = (await shop.checkout(purchase)).checkout
+    assert (await shop.confirm(paying)).is_success
+
+
+STORIES = {
+    "bought, refunded": Story(in_the_app, pay_and_refund, ("PAID", (("SUCCEEDED", ALL),), 0, None)),
+    "refunded in the dashboard": Story(
+        in_the_app, pay_and_be_refunded_in_the_dashboard, ("PAID", (("SUCCEEDED", ALL),), 0, None)
+    ),
+    "cancelled": Story(in_the_app, cancel, ("CANCELED", (), 0, None)),
+    "job declined": Story(declined, run_the_job, ("FAILED", (), 0, "FAILED")),
+    "job done": Story(charged, run_the_job, ("PAID", (), 0, "SUCCEEDED")),
+    "job failed": Story(doomed, run_the_job, ("PAID", (("SUCCEEDED", CHARGE),), 0, "FAILED")),
+}
+ELSEWHERE = {"ingest", "plan_enhance", "enhance_segment", "mux_enhanced", "clean_up"}
+"""Steps of other workers; tests/workflows/test_crash.py and tests/e2e kill those."""
+
+MOMENTS = ("before", "after")
+
+
+@pytest.mark.slow
+async def test_kill_9_before_and_after_every_step_ends_as_if_nothing_had_happened(
+    closed_shop: Shop, tmp_path: Path
+) -> None:
+    shop = closed_shop
+    async with workers(shop.house):
+        told = await asyncio.gather(*(tell(shop, story) for story in STORIES.values()))
+    boundaries = [
+        (name, which, step)
+        for name, case in zip(STORIES, told, strict=True)
+        for which, workflow_id in enumerate(case.workflow_ids)
+        for step in await steps_of(shop.house.client.get_workflow_handle(workflow_id))
+    ]
+    assert len(boundaries) > 25
+
+    deaths = [(*boundary, moment) for boundary in boundaries for moment in MOMENTS]
+    cases = [await STORIES[name].open(shop) for name, *_ in deaths]
+    plan = {
+        case.workflow_ids[which]: (step, moment)
+        for case, (_, which, step, moment) in zip(cases, deaths, strict=True)
+    }
+    died = tmp_path / "deaths"
+    async with workers(shop.house, Queue.TRANSFER, Queue.GPU), mortal_workers(shop, plan, tmp_path, died):
+        async with asyncio.timeout(2 * SECONDS):
+            await asyncio.gather(
+                *(STORIES[name].live(shop, case) for case, (name, *_) in zip(cases, deaths, strict=True))
+            )
+            await until(lambda: all_have(died, plan), seconds=SECONDS)
+
+    for case, death in zip([*told, *cases], [*STORIES, *deaths], strict=True):
+        name = death if isinstance(death, str) else death[0]
+        assert await end_of(shop, case) == STORIES[name].end, death
+    await shop.assert_agreed()
+
+
+async def tell(shop: Shop, story: Story) -> Case:
+    case = await story.open(shop)
+    await story.live(shop, case)
+    return case
+
+
+async def steps_of(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    """The different steps of a workflow, in order."""
+    scheduled = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    names = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        async for event in handle.fetch_history_events()
+        if event.event_type == scheduled
+    ]
+    return [name for name in dict.fromkeys(names) if name not in ELSEWHERE]
+
+
+async def end_of(shop: Shop, case: Case) -> tuple[str, tuple[tuple[str, int], ...], int, str | None]:
+    refunds = tuple((status, krw) for status, krw, _ in await shop.refunds(case.purchase))
+    balance = await shop.balance(case.purchase.user_id)
+    assert balance.held == 0
+    job = None if case.job is None else (await shop.house.job(case.job)).status.value
+    return (await shop.status(case.purchase)).value, refunds, balance.available, job
+
+
+@asynccontextmanager
+async def mortal_workers(
+    shop: Shop, plan: dict[str, tuple[str, str]], folder: Path, died: Path
+) -> AsyncIterator[None]:
+    died.mkdir()
+    (folder / "plan.json").write_text(json.dumps(plan))
+    environment = environment_of(shop.house.settings) | dict(shop.stripe.settings())
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.workflows.mortal_worker", folder / "plan.json", died),
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield
+    finally:
+        assert program.stdin is not None
+        program.stdin.close()
+        await program.wait()
+
+
+async def all_have(died: Path, plan: dict[str, tuple[str, str]]) -> bool:
+    return len(list(died.iterdir())) == len(plan)
