@@ -130,6 +130,26 @@ def test_the_example_environment_names_what_compose_reads_and_holds_no_secret() 
     assert [name for name, value in example.items() if re.search("PASSWORD|SECRET", name) and value] == []
 
 
+def test_the_web_ui_of_kubernetes_is_set_up_as_that_of_compose() -> None:
+    """Address and namespace are the chart's own business, secrets and hosts the operator's."""
+    web = yaml.safe_load((ROOT / "ops/temporal/web-values.yaml").read_text())["web"]
+    in_compose: dict[str, str] = SERVICES["temporal-ui"]["environment"]
+    in_kubernetes = {one["name"]: one.get("value") for one in web["additionalEnv"]}
+    assert set(in_compose) - {"TEMPORAL_ADDRESS", "TEMPORAL_DEFAULT_NAMESPACE"} == set(in_kubernetes)
+    fixed = {name: value for name, value in in_compose.items() if "$" not in value and name in in_kubernetes}
+    assert fixed == {name: in_kubernetes[name] for name in fixed}
+    assert SERVICES["temporal-ui"]["image"] == f"temporalio/ui:{web['image']['tag']}"
+
+
+def test_api_and_workers_have_the_same_encryption_keys() -> None:
+    for name, service in OWN_SERVICES.items():
+        assert {"ECHOSHOT_CODEC_KEYS", "ECHOSHOT_CODEC_KEY_ID"} <= set(service["environment"]), name
+    [secret] = [one for one in of_kind("Secret") if one["metadata"]["name"] == "echoshot"]
+    assert secret["stringData"]["ECHOSHOT_CODEC_KEY_ID"] in json.loads(
+        secret["stringData"]["ECHOSHOT_CODEC_KEYS"]
+    )
+
+
 def test_the_image_holds_every_room_that_runs_in_production() -> None:
     copied = set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     rooms = {init.parent.name for init in ROOT.glob("*/__init__.py")}
