@@ -25,7 +25,7 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psutil
@@ -231,22 +231,24 @@ def load(url: str, transfers: int) -> None:
     """As many transfers as asked for, half of them of the first user."""
     libpq = url.replace("postgresql+psycopg://", "postgresql://", 1)
     with psycopg.connect(libpq) as connection:
-        connection.execute(LOAD.format(users=USERS, pairs=transfers // 2, hold=HOLD, capture=CAPTURE))
+        connection.execute(
+            LOAD.format(users=USERS, pairs=transfers // 2, hold=HOLD, capture=CAPTURE).encode()
+        )
     with psycopg.connect(libpq, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE transfers, postings, accounts")
 
 
-async def measure_lists(database: Database, user_id: UserId) -> None:
+async def measure_lists(database: Database, whose: str, user_id: UserId) -> None:
     now = datetime.now(UTC)
     async with database.read() as session:
-        middle = await session.scalar(
-            text("SELECT id FROM transfers WHERE user_id = :user ORDER BY seq OFFSET 200000 LIMIT 1"),
+        far_back = await session.scalar(
+            text("SELECT id FROM transfers WHERE user_id = :user ORDER BY seq OFFSET 1000 LIMIT 1"),
             {"user": user_id},
         )
     lists: dict[str, Callable[[], Awaitable[object]]] = {
         "history, first page": lambda: _read(database, statements.history, user_id, Page()),
-        "history, a page in the middle": lambda: _read(
-            database, statements.history, user_id, Page(starting_after=str(middle))
+        "history, a page far back": lambda: _read(
+            database, statements.history, user_id, Page(starting_after=str(far_back))
         ),
         "usage of a month": lambda: _read(
             database, statements.usage, user_id, now - timedelta(days=30), now, "day"
@@ -276,11 +278,11 @@ async def _explained(read: Callable[[], Awaitable[object]]) -> str:
     """The plan of the last statement that `read` sends, from the server itself."""
     plans: list[str] = []
 
-    def explain(_c: object, cursor: psycopg.Cursor, statement: str, values: object, *_: object) -> None:
+    def explain(_: object, cursor: Any, statement: str, values: Any, *__: object) -> None:
         if "transfers" in statement:
             cursor.execute(
                 f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {statement}", values
-            )  # type: ignore[arg-type]
+            )
             plans.append("\n".join(row[0] for row in cursor.fetchall()))
 
     event.listen(Engine, "before_cursor_execute", explain)
@@ -307,7 +309,11 @@ async def bench(options: argparse.Namespace) -> None:
                 print("books:", await check_books(session) or "balanced", flush=True)
             if options.transfers:
                 await asyncio.to_thread(load, url, options.transfers)
-                await measure_lists(database, user_ids[0])
+                for whose, user_id in (
+                    ("half of all transfers", user_ids[0]),
+                    ("an equal share", user_ids[1]),
+                ):
+                    await measure_lists(database, whose, user_id)
                 found = [violation for violation in LEDGER if await _violated(url, LEDGER[violation])]
                 print("books after the load:", found or "balanced")
             await database.aclose()
@@ -319,7 +325,7 @@ async def _violated(url: str, query: str) -> bool:
     """Over a connection of its own: an audit of a million transfers takes longer than the product's statements may."""
     libpq = url.replace("postgresql+psycopg://", "postgresql://", 1)
     async with await psycopg.AsyncConnection.connect(libpq) as connection:
-        return bool(await (await connection.execute(query)).fetchall())
+        return bool(await (await connection.execute(query.encode())).fetchall())
 
 
 def main() -> None:
