@@ -23,7 +23,8 @@ router = APIRouter(prefix="/finance/corrections", tags=["finance"])
 Finance = Annotated[Caller, staff(Role.FINANCE)]
 CorrectionId = Annotated[str, Path(pattern=r"^cor_[0-9a-f]{32}$")]
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
-DECISIONS = responses(*CODES, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, Code.CREDITS_SHORT)
+BODY = (Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE)
+DECISIONS = responses(*CODES, *BODY, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, Code.CREDITS_SHORT)
 
 
 @router.post(
@@ -31,7 +32,7 @@ DECISIONS = responses(*CODES, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, Code.CRE
     status_code=201,
     response_model=Correction,
     summary="Propose a correction",
-    responses=responses(*CODES, *IDEMPOTENCY_CODES),
+    responses=responses(*CODES, *BODY, *IDEMPOTENCY_CODES),
 )
 async def propose(body: schemas.CorrectionRequest, caller: Finance, once: CurrentOnce) -> Response:
     """Nothing moves until a second person approves it."""

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from contracts.settings import Settings
+from contracts.signing import new_key_pem
 from db.engine import Database
 from dev.servers.issuer import Issuer
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
@@ -46,6 +47,7 @@ async def api_settings(
         s3_access_key=SecretStr(ACCESS_KEY),
         s3_secret_key=SecretStr(object_store.secret_key),
         oidc_issuer=issuer.url,
+        signing_key=SecretStr(new_key_pem()),
         work_dir=servers_dir / "work",
     )
 
