@@ -53,8 +53,8 @@ async def decode(body: Payloads, request: Request, caller: Staff, services: Curr
 
 @router.post("/encode", summary="Encrypt payloads for Temporal")
 async def encode(body: Payloads, request: Request, caller: Staff, services: CurrentServices) -> Payloads:
-    """For staff: what they send with a signal or an update. Temporal only notes who the browser says it is, the log of
-    staff who it was."""
+    """For staff: what they send with a signal or an update. Temporal does not record who sent an update, so the log of
+    staff does."""
     said = "\n".join(payload.data.decode(errors="replace") for payload in body.payloads)
     await log_call(services, request, caller, said)
     encoded = await services.codec.encode([payload.message() for payload in body.payloads])
