@@ -76,6 +76,9 @@ class TokenPurchaseWorkflow:
             if self._state.status is PurchaseStatus.PAID:
                 await self._tell_of_payment()
                 await self._care()
+            elif self._purchase.job_id is not None:
+                # Else the job that it was to pay for would learn of it at its next look only.
+                await ignoring_failure(steps.announce_payment(self._ref))
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._is_called():
                 return self._outcome()
