@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from uuid import uuid4
 
 import boto3
 import httpx
+from temporalio.client import Client
 
+from contracts.settings import Settings
 from dev.platform import Platform
+from workflows.client import connect
 
 SETTLED = {"SUCCEEDED", "FAILED", "CANCELED", "EXPIRED"}
 CONTENT_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
@@ -33,7 +36,12 @@ class Customer:
         return await self.http.post(path, json=body, headers={"Idempotency-Key": uuid4().hex} | headers)
 
     async def open_job(
-        self, file: Path, *, announce: dict[str, Any] | None = None, **params: Any
+        self,
+        file: Path,
+        *,
+        announce: dict[str, Any] | None = None,
+        funding: dict[str, Any] | None = None,
+        **params: Any,
     ) -> dict[str, Any]:
         """POST /v1/jobs for a file, not yet uploaded. `announce` overrides what is said of the file."""
         upload = {
@@ -41,9 +49,8 @@ class Customer:
             "bytes": file.stat().st_size,
             "content_type": CONTENT_TYPES.get(file.suffix, "video/mp4"),
         } | (announce or {})
-        answer = await self.post(
-            "/v1/jobs", {"kind": "enhance", "params": params, "source": {"upload": upload}}
-        )
+        asked = {"kind": "enhance", "params": params, "source": {"upload": upload}}
+        answer = await self.post("/v1/jobs", asked | ({"funding": funding} if funding else {}))
         assert answer.status_code == 201, answer.text
         return answer.json()
 
@@ -104,16 +111,21 @@ class Customer:
 
 @asynccontextmanager
 async def customer(
-    platform: Platform, *, credits: int = 100, name: str | None = None
+    platform: Platform,
+    *,
+    credits: int = 100,
+    name: str | None = None,
+    roles: Sequence[str] = (),
+    url: str | None = None,
 ) -> AsyncIterator[Customer]:
-    """A fresh user with granted credits."""
+    """A fresh user with granted credits; `url` is that of another API than the platform's first."""
     issuer = platform.stack.issuer
     assert issuer is not None
     name = name or f"fan-{uuid4().hex[:8]}"
     signer = issuer.signer
     async with httpx.AsyncClient(
-        base_url=platform.api.url,
-        headers={"Authorization": f"Bearer {signer.mint(name)}"},
+        base_url=url or platform.api.url,
+        headers={"Authorization": f"Bearer {signer.mint(name, roles)}"},
         trust_env=False,
         timeout=30,
     ) as http:
@@ -144,6 +156,19 @@ def object_store(platform: Platform) -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+async def temporal_of(platform: Platform) -> Client:
+    """For what people do in the Temporal Web UI, with the keys of its codec."""
+    environment = platform.environment
+    return await connect(
+        Settings(
+            temporal_address=environment["TEMPORAL_ADDRESS"],
+            temporal_namespace=environment["TEMPORAL_NAMESPACE"],
+            codec_keys=json.loads(environment.get("ECHOSHOT_CODEC_KEYS", "{}")),
+            codec_key_id=environment.get("ECHOSHOT_CODEC_KEY_ID", ""),
+        )
+    )
 
 
 async def books_violations(platform: Platform) -> list[str]:
