@@ -38,7 +38,9 @@ CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
     status_code=202,
     response_model=schemas.Started,
     summary="Compare the books with the providers now",
-    responses=responses(*CODES, *IDEMPOTENCY_CODES, Code.UNAVAILABLE),
+    responses=responses(
+        *CODES, Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE, *IDEMPOTENCY_CODES, Code.UNAVAILABLE
+    ),
 )
 async def start(
     body: schemas.ReconcileStart,
