@@ -28,7 +28,7 @@ from contracts.maintenance import SweepReport, SweepRequest
 from contracts.payments import ProviderEvent
 from contracts.purchases import PurchaseInput
 from contracts.video_job import JobInput, Release
-from db import inbox, jobs, purchases, settlement
+from db import inbox, jobs, purchases, refunds, settlement
 from db.tables_money import Purchase
 
 BATCH = 500
@@ -46,6 +46,7 @@ class Swept(Enum):
     LEFT = auto()
     STARTED = auto()
     SETTLED = auto()
+    WOKEN = auto()
     FAILED = auto()
 
 
@@ -56,16 +57,17 @@ class SweepActivities:
     @activity.defn(name="sweep")
     async def sweep(self, request: SweepRequest) -> SweepReport:
         before = datetime.now(UTC) - timedelta(seconds=self._rooms.settings.sweep_grace_s)
-        # Purchases first: their payments and refunds do not depend on what becomes of the jobs.
         delivered, undelivered = await self._deliver_events()
-        started, not_started = await self._start_purchases(before)
+        # Jobs first: one that is settled here may leave a refund to be sent.
         jobs_done = await self._sweep_jobs(before)
+        woken = await self._wake_purchases(before)
         return SweepReport(
             examined=jobs_done.total(),
             started=jobs_done[Swept.STARTED],
             settled=jobs_done[Swept.SETTLED],
-            failed=jobs_done[Swept.FAILED] + undelivered + not_started,
-            purchases_started=started,
+            failed=jobs_done[Swept.FAILED] + undelivered + woken[Swept.FAILED],
+            purchases_started=woken[Swept.STARTED],
+            refunds_announced=woken[Swept.WOKEN],
             events_delivered=delivered,
         )
 
@@ -101,9 +103,8 @@ class SweepActivities:
 
     # ---- purchases --------------------------------------------------------------------------------------
 
-    async def _start_purchases(self, before: datetime) -> tuple[int, int]:
-        """How many were started, and how many could not be."""
-        started = failed = 0
+    async def _wake_purchases(self, before: datetime) -> Counter[Swept]:
+        done: Counter[Swept] = Counter()
         after: PurchaseId | None = None
         while True:
             async with self._rooms.database.read() as session:
@@ -111,13 +112,24 @@ class SweepActivities:
             for purchase in rows:
                 activity.heartbeat(purchase.id)
                 try:
-                    started += await self._rooms.starter.start_purchase(self._input(purchase))
+                    done[await self._wake(purchase)] += 1
                 except Exception as failure:
-                    activity.logger.error("purchase %s not started: %s", purchase.id, as_echo_error(failure))
-                    failed += 1
+                    activity.logger.error("purchase %s not swept: %s", purchase.id, as_echo_error(failure))
+                    done[Swept.FAILED] += 1
             if len(rows) < BATCH:
-                return started, failed
+                return done
             after = rows[-1].id
+
+    async def _wake(self, purchase: Purchase) -> Swept:
+        """A refund that is written down and not sent yet may have been announced to nobody, so it is again."""
+        async with self._rooms.database.read() as session:
+            unsent = await refunds.requested(session, purchase.id)
+        if unsent:
+            await self._rooms.starter.announce_refund(self._input(purchase))
+            return Swept.WOKEN
+        return (
+            Swept.STARTED if await self._rooms.starter.start_purchase(self._input(purchase)) else Swept.LEFT
+        )
 
     async def _deliver_events(self) -> tuple[int, int]:
         """How many events were passed on, and how many could not be. The API died, or Temporal was away, between an

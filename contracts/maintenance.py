@@ -25,6 +25,8 @@ class SweepReport(Contract):
     """Jobs, purchases and events that could not be helped this time; the worker's log says why."""
     purchases_started: int = 0
     """Purchases with something open whose workflow did not run."""
+    refunds_announced: int = 0
+    """Purchases with a refund that was not sent yet: their workflows were told, and started where they did not run."""
     events_delivered: int = 0
     """Events of providers that had been written down but not passed on."""
 

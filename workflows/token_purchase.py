@@ -267,7 +267,7 @@ class TokenPurchaseWorkflow:
             if self._open() or self._fault is not None:
                 await self._wait(self._is_called, self._next_look(timing.CARE_LOOKS))
             elif self._state.refunds_failed:
-                await self._wait(self._is_called, None)
+                await self._wait(lambda: self._is_called() or not self._state.refunds_failed, None)
             elif left > timedelta():
                 await self._wait(self._is_called, left)
             else:

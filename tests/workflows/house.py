@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -262,9 +263,15 @@ async def card_of(handle: WorkflowHandle[Any, Any]) -> str:
 
 
 async def task_completions(handle: WorkflowHandle[Any, Any]) -> list[int]:
-    """The events that a workflow can be reset to."""
-    completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    return [event.event_id async for event in handle.fetch_history_events() if event.event_type == completed]
+    """The events that a workflow can be reset to: completed tasks during which nothing else was written."""
+    started, completed = (
+        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    )
+    types = [event.event_type async for event in handle.fetch_history_events()]
+    return [
+        number + 1 for number, pair in enumerate(pairwise(types), start=1) if pair == (started, completed)
+    ]
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30) -> None:

@@ -1,4 +1,5 @@
-"""`python -m tests.workflows.recording`: tells every story on servers of its own and keeps what came out.
+"""`python -m tests.workflows.recording [STORY ...]`: tells stories (all, when none is named) on servers of its own and
+keeps what came out.
 
 Writes tests/histories/<story>.json, which new code must still be able to replay, and tests/workflows/fingerprints.json,
 the commands of each story in order. Record again only after a change that is meant to change them: jobs that were
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,12 +28,16 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from contracts.settings import Settings
 from dev.servers.postgres import Postgres
 from dev.servers.s3 import ACCESS_KEY, REGION, ObjectStore
+from dev.servers.standins import StripeStandIn
 from dev.servers.temporal import NAMESPACE, Temporal
 from dev.stack import migrate
 from dev.toolchain import find
-from tests.workflows.house import House, open_house, workers
+from tests.workflows.house import workers
+from tests.workflows.money_stories import MONEY_STORIES
+from tests.workflows.shop import Shop, open_shop
 from tests.workflows.stories import STORIES
 
+ALL = [*STORIES, *MONEY_STORIES]
 HISTORIES = Path(__file__).parent.parent / "histories"
 FINGERPRINTS = Path(__file__).parent / "fingerprints.json"
 COMMAND = "python -m tests.workflows.recording"
@@ -51,11 +57,14 @@ COMMANDS = {
 }
 
 
-async def tell(house: House, story: str) -> list[HistoryEvent]:
+async def tell(shop: Shop, story: str) -> list[HistoryEvent]:
     """The whole history of one story."""
-    house.stand_ins.on.clear()
-    house.stand_ins.credits = 10
-    handle = await STORIES[story](house)
+    shop.house.stand_ins.on.clear()
+    shop.house.stand_ins.credits = 10
+    if story in STORIES:
+        handle = await STORIES[story](shop.house)
+    else:
+        handle = await MONEY_STORIES[story](shop)
     with contextlib.suppress(WorkflowFailureError):
         await handle.result()
     return [event async for event in handle.fetch_history_events()]
@@ -85,13 +94,14 @@ def without_private(value: Any) -> Any:
     return value.replace(f"{gethostname()}-", "worker-") if isinstance(value, str) else value
 
 
-async def record() -> None:
+async def record(stories: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         postgres = Postgres(folder, folder / "logs", durable=False)
         temporal = Temporal(folder, folder / "logs", await find.temporal())
         store = ObjectStore(folder, folder / "logs", await find.versitygw())
-        servers = (postgres, temporal, store)
+        stripe = StripeStandIn(folder, folder / "logs", "")
+        servers = (postgres, temporal, store, stripe)
         try:
             await asyncio.gather(*(server.start() for server in servers))
             await postgres.create_database("recording")
@@ -110,24 +120,26 @@ async def record() -> None:
             client = await Client.connect(
                 temporal.address, namespace=NAMESPACE, data_converter=pydantic_data_converter
             )
-            async with open_house(settings, client) as house, workers(house):
-                await record_with(house)
+            async with open_shop(settings, client, stripe) as shop, workers(shop.house):
+                await record_with(shop, stories)
         finally:
             for server in servers:
                 await server.stop()
 
 
-async def record_with(house: House) -> None:
-    fingerprints: dict[str, list[str]] = {}
+async def record_with(shop: Shop, stories: Sequence[str]) -> None:
+    known = json.loads(FINGERPRINTS.read_text()) if FINGERPRINTS.exists() else {}
+    fingerprints: dict[str, list[str]] = {story: known[story] for story in ALL if story in known}
     HISTORIES.mkdir(exist_ok=True)
-    for story in STORIES:
-        events = await tell(house, story)
+    for story in stories:
+        events = await tell(shop, story)
         fingerprints[story] = commands(events)
         kept = {"events": [without_private(MessageToDict(event)) for event in events]}
         (HISTORIES / f"{story}.json").write_text(json.dumps(kept, indent=1) + "\n")
         print(f"{story}: {len(events)} events")
-    FINGERPRINTS.write_text(json.dumps(fingerprints, indent=1) + "\n")
+    ordered = {story: fingerprints[story] for story in ALL if story in fingerprints}
+    FINGERPRINTS.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(sys.argv[1:] or ALL))

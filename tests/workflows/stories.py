@@ -13,10 +13,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 from contracts.errors import Code
+from contracts.finance import ReconcileRequest
 from tests.workflows.house import Handle, House, until
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
-from workflows.maintenance import RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
+from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
+from workflows.reconcile import ReconcileWorkflow
 
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 
@@ -96,6 +98,18 @@ async def sealed(house: House) -> WorkflowHandle[Any, Any]:
     )
 
 
+async def promotions_expired(house: House) -> WorkflowHandle[Any, Any]:
+    queue = house.settings.queue_prefix + "core"
+    return await house.client.start_workflow(ExpiryWorkflow.run, id=f"expiry-{uuid4().hex}", task_queue=queue)
+
+
+async def reconciled(house: House) -> WorkflowHandle[Any, Any]:
+    queue = house.settings.queue_prefix + "core"
+    return await house.client.start_workflow(
+        ReconcileWorkflow.run, ReconcileRequest(), id=f"reconcile-{uuid4().hex}", task_queue=queue
+    )
+
+
 async def until_it_waits(handle: Handle) -> None:
     """For a person: its last command is the timer of the deadline."""
 
@@ -107,5 +121,8 @@ async def until_it_waits(handle: Handle) -> None:
 
 STORIES: dict[str, Story] = {
     story.__name__: story
-    for story in (succeeded, rejected, retried, given_up, funded, canceled, expired, swept, retained, sealed)
-}
+    for story in (
+        succeeded, rejected, retried, given_up, funded, canceled, expired,
+        swept, retained, sealed, promotions_expired, reconciled,
+    )
+}  # fmt: skip

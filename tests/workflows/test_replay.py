@@ -11,9 +11,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from tests.workflows.house import House
-from tests.workflows.recording import COMMAND, FINGERPRINTS, HISTORIES, commands, tell
-from tests.workflows.stories import STORIES
+from tests.workflows.recording import ALL, COMMAND, FINGERPRINTS, HISTORIES, commands, tell
+from tests.workflows.shop import Shop
 from workflows import WORKFLOWS
 from workflows.sandbox import sandboxed_runner
 
@@ -44,7 +43,7 @@ async def test_a_history_of_other_commands_does_not_replay() -> None:
 
 
 def test_every_story_and_every_workflow_has_a_recorded_history() -> None:
-    assert [file.stem for file in FILES] == sorted(STORIES)
+    assert [file.stem for file in FILES] == sorted(ALL)
     recorded = {
         json.loads(file.read_text())["events"][0]["workflowExecutionStartedEventAttributes"]["workflowType"][
             "name"
@@ -60,10 +59,10 @@ def test_no_recorded_history_names_the_machine_that_recorded_it() -> None:
             assert private not in file.read_text()
 
 
-@pytest.mark.parametrize("story", STORIES)
-async def test_the_commands_of_a_story_are_the_recorded_ones(house: House, story: str) -> None:
+@pytest.mark.parametrize("story", ALL)
+async def test_the_commands_of_a_story_are_the_recorded_ones(shop: Shop, story: str) -> None:
     expected = json.loads(FINGERPRINTS.read_text())[story]
-    found = commands(await tell(house, story))
+    found = commands(await tell(shop, story))
     difference = "\n".join(difflib.unified_diff(expected, found, "recorded", "now", lineterm="", n=2))
     assert found == expected, (
         f"The workflow's commands have changed:\n{difference}\n\n"
