@@ -77,6 +77,11 @@ class RefundRequest(Contract):
     request_id: str = ""
     """Names the intent, so that a repeat refunds once. The update's own id when empty."""
     actor: str = ""
+    """Set by whoever passes the request on; what people type here in the Web UI is not believed."""
+
+
+WEB_UI = "support:web-ui"
+"""Who asks by an update: Temporal does not say which person it was."""
 
 
 class RequestRefund(Contract):

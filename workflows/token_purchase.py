@@ -23,6 +23,7 @@ from contracts import timing
 from contracts.errors import Code, sentence
 from contracts.payments import ProviderEvent, PurchaseStatus
 from contracts.purchases import (
+    WEB_UI,
     CheckoutAnswer,
     ClosePurchase,
     PurchaseInput,
@@ -134,7 +135,7 @@ class TokenPurchaseWorkflow:
                 RequestRefund(
                     purchase_id=self._purchase.purchase_id,
                     key=key,
-                    request=wanted.model_copy(update={"actor": wanted.actor or "support:web-ui"}),
+                    request=wanted.model_copy(update={"actor": WEB_UI}),
                 )
             )
         except ActivityError as error:

@@ -24,7 +24,7 @@ from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 from contracts.payments import PurchaseStatus
-from contracts.purchases import ChargeState, RefundRequest
+from contracts.purchases import WEB_UI, ChargeState, RefundRequest
 from contracts.timing import CHARGE_LOOK, FUNDS_LOOK
 from contracts.video_job import (
     AdjustHold,
@@ -119,7 +119,7 @@ class VideoJobWorkflow:
     )
     async def refund(self, request: RefundRequest | None = None) -> str:
         decision = request or RefundRequest()
-        self._decision = decision.model_copy(update={"actor": decision.actor or "support:web-ui"})
+        self._decision = decision.model_copy(update={"actor": WEB_UI})
         return "작업을 종료하고 카드로 환불합니다. Ending the job; its charge goes back to the card."
 
     @retry.validator
