@@ -133,4 +133,5 @@ def _lesser(whole: Part, purchase: Purchase, taken: Part, asked: RefundRequest) 
         part = Part(asked.credits, krw_for(purchase, taken, asked.credits))
     else:
         return whole
-    return part if part.credits <= whole.credits and part.krw <= whole.krw else whole
+    fits = 0 < part.credits <= whole.credits and 0 < part.krw <= whole.krw
+    return part if fits else whole

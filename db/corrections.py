@@ -53,7 +53,7 @@ async def approve(session: AsyncSession, correction_id: str, actor: str, note: s
         return found
     if found.status is not CorrectionStatus.PROPOSED:
         raise EchoError(Code.CORRECTION_CONFLICT, f"{correction_id} is {found.status}")
-    if found.proposed_by == actor:
+    if _person(found.proposed_by) == _person(actor):
         raise EchoError(Code.CORRECTION_CONFLICT, "whoever proposed it cannot approve it")
     written = transfer_id(f"correction/{correction_id}", "correction")
     origin = TransferOrigin(actor=actor, step="correction", reason=found.reason)
@@ -110,6 +110,11 @@ async def _decide(
         {"id": correction_id, "status": status, "actor": actor, "note": note, "transfer": transfer},
     )
     return _correction(row.one())
+
+
+def _person(actor: str) -> str:
+    """Without the role, which may change between two requests."""
+    return actor.rpartition(":")[2]
 
 
 def _check_balanced(legs: Sequence[CorrectionLeg]) -> None:

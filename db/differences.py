@@ -41,12 +41,15 @@ QUERIES: dict[DifferenceKind, str] = {
           FROM matched_entries m JOIN purchases p ON p.id = m.purchase WHERE m.kind = 'charge'
          GROUP BY p.id HAVING sum(m.amount_krw) <> p.amount_krw
         UNION ALL
-        SELECT r.id, m.provider, p.id, p.job_id, -sum(m.amount_krw)::bigint - r.amount_krw, 0, min(m.occurred_at),
-               'the provider refunded ' || -sum(m.amount_krw) || ', the refund says ' || r.amount_krw
+        SELECT r.id, m.provider, p.id, p.job_id, -sum(m.amount_krw)::bigint - due.krw, 0, max(m.occurred_at),
+               'the provider refunded ' || -sum(m.amount_krw) || ', the refund says ' || due.krw || ': ' || r.status
           FROM matched_entries m JOIN purchases p ON p.id = m.purchase
-          LEFT JOIN refunds r ON r.purchase_id = m.purchase AND (r.id = m.refund_id OR r.provider_ref = m.source_ref)
-         WHERE m.kind = 'refund' AND r.id IS NOT NULL
-         GROUP BY r.id, m.provider, p.id HAVING -sum(m.amount_krw) <> r.amount_krw""",
+          JOIN refunds r ON r.purchase_id = m.purchase AND (r.id = m.refund_id OR r.provider_ref = m.source_ref)
+          -- What a bank sends back is an entry of its own.
+          CROSS JOIN LATERAL (SELECT CASE r.status WHEN 'FAILED' THEN 0 ELSE r.amount_krw END AS krw) due
+         WHERE m.kind IN ('refund', 'refund_failure')
+         GROUP BY r.id, m.provider, p.id, due.krw
+        HAVING -sum(m.amount_krw) <> due.krw AND max(m.occurred_at) < :settled_by""",
     DifferenceKind.REFUND_NOT_BOOKED: """
         SELECT m.entry_id AS subject, m.provider, m.purchase AS purchase_id, p.job_id, -m.amount_krw AS amount_krw,
                0 AS credits, m.occurred_at AS since, 'refund ' || m.source_ref AS detail
@@ -75,7 +78,13 @@ QUERIES: dict[DifferenceKind, str] = {
                0 AS credits, m.occurred_at AS since, 'dispute ' || m.source_ref AS detail
           FROM matched_entries m JOIN purchases p ON p.id = m.purchase
           LEFT JOIN disputes d ON d.provider = m.provider AND d.provider_ref = m.source_ref
-         WHERE m.kind = 'dispute' AND d.provider_ref IS NULL AND m.occurred_at < :settled_by""",
+         WHERE m.kind = 'dispute' AND d.provider_ref IS NULL AND m.occurred_at < :settled_by
+        UNION ALL
+        SELECT m.entry_id, m.provider, m.purchase, p.job_id, -m.amount_krw, 0, m.occurred_at,
+               'dispute ' || m.source_ref || ' was won, the books say ' || d.status
+          FROM matched_entries m JOIN purchases p ON p.id = m.purchase
+          JOIN disputes d ON d.provider = m.provider AND d.provider_ref = m.source_ref
+         WHERE m.kind = 'dispute_reversal' AND d.status <> 'WON' AND m.occurred_at < :settled_by""",
     DifferenceKind.DISPUTE_MISSING: """
         SELECT d.provider_ref AS subject, d.provider, d.purchase_id, p.job_id, d.amount_krw,
                d.credits_frozen AS credits, d.opened_at AS since, 'dispute is ' || d.status AS detail

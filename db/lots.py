@@ -64,12 +64,14 @@ async def unspent(session: AsyncSession, purchase: Purchase) -> Part:
 
 
 async def left_by_job(session: AsyncSession, purchase: Purchase) -> int:
-    """Credits of a charge that its ended job did not take and that have not gone back. They are available, all of
-    them: the job held them until this very transaction, so nobody can have spent them."""
+    """Credits of a charge that its ended job did not take, that have not gone back and that are there: all of them when
+    the job ends, because it held them until this very transaction. Later, when a dispute is won, the user may have
+    spent what an earlier refund could not bring to the card."""
     taken_by_job = await session.scalar(
         text("""SELECT paid_postings(c.id, 'revenue') FROM jobs j
                   JOIN transfers c ON c.hold_id = j.hold_id AND c.kind = 'capture' WHERE j.id = :job_id"""),
         {"job_id": purchase.job_id},
     )
     taken = await taken_back(session, purchase.id)
-    return max(0, purchase.credits - (taken_by_job or 0) - taken.credits)
+    available = (await ledger.lock_balance(session, purchase.user_id)).available_paid
+    return max(0, min(purchase.credits - (taken_by_job or 0) - taken.credits, available))

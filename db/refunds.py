@@ -234,8 +234,9 @@ async def _reserve_what_is_left(
         )
     await purchase_rows.lock_job_of(session, purchase)
     available = (await ledger.lock_balance(session, purchase.user_id)).available_paid
-    # At least one: no money goes back for credits that stay.
+    # At least one: no money goes back for credits that stay. None are left when earlier parts were rounded up.
     credits = max(1, purchase_rows.credits_for(purchase, taken, state.amount_krw))
+    credits = min(credits, purchase.credits - taken.credits)
     refund = Refund(
         id=id_,
         purchase_id=purchase.id,
@@ -311,6 +312,13 @@ async def _fail(
     step = _origin(purchase, refund, origin)
     await purchase_rows.lock_job_of(session, purchase)
     if refund.status is RefundStatus.SUCCEEDED:
+        debt = (await ledger.lock_balance(session, purchase.user_id)).debt
+        if debt < refund.credits_owed:
+            raise EchoError(
+                Code.PAYMENT_STATE_CONFLICT,
+                f"refund {refund.id} has come back, but of the {refund.credits_owed} credits that the user owed for it "
+                f"finance has written off all but {debt}: correct that first, then it is booked by itself",
+            )
         await ledger.undo_refund(
             session,
             returned,

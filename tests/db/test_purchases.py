@@ -156,10 +156,11 @@ async def test_a_charge_is_held_for_its_job_in_the_moment_of_payment(database: D
     job, purchase = await a_charged_job(database, user, paid=False)
     async with database.transaction() as session:
         waiting = await purchases.charge_state(session, job.id)
-        assert waiting == ChargeState(status=PurchaseStatus.CREATED)
+        assert waiting == ChargeState(status=PurchaseStatus.CREATED, amount_krw=1_000)
     await pay(database, purchase)
     async with database.read() as session:
-        assert await purchases.charge_state(session, job.id) == ChargeState(status=PAID, held_credits=10)
+        charged = await purchases.charge_state(session, job.id)
+        assert charged == ChargeState(status=PAID, held_credits=10, amount_krw=1_000)
         lines = [(s.step, s.outcome, s.credits) for s in await saga_log.list_steps(session, job.id)]
         told = [(e.credit_effect, e.credits) for e in await events.after(session, job.id, 0)]
     assert lines == [("charge", "waiting", 0), ("charge", "done", 10), ("hold", "done", 10)]

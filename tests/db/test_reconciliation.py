@@ -130,6 +130,38 @@ async def test_refunds_that_are_missing_stuck_or_failed(database: Database) -> N
     assert await kinds(database) == ["refund_missing"]
 
 
+async def test_a_refund_whose_money_went_another_way_than_the_books_say(database: Database) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    asked = await refund(database, purchase)
+    gone = entry(purchase, "refund", amount_krw=-10_000, refund_id=asked.refund_id)
+    came_back = entry(purchase, "refund_failure", amount_krw=10_000, refund_id=asked.refund_id)
+    await told(database, entry(purchase), gone, came_back)
+    await provider_says(database, asked)
+    (difference,) = await found(database)
+    assert (difference.kind, difference.amount_krw) == (DifferenceKind.AMOUNT_DIFFERS, -10_000)
+    assert [leg.amount for leg in suggested_legs(difference)] == [10_000, -10_000], "it is in the cash again"
+    await provider_says(database, asked, "failed")
+    assert await kinds(database) == ["refund_failed"]
+    await run_sql(database, "DELETE FROM provider_entries WHERE kind = 'refund_failure'")
+    different = {each.kind: each.amount_krw for each in await found(database)}
+    assert different == {DifferenceKind.AMOUNT_DIFFERS: 10_000, DifferenceKind.REFUND_FAILED: 10_000}
+
+
+async def test_a_dispute_that_was_lost_and_won_on_appeal(database: Database) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    said = a_dispute(purchase, DisputeStatus.LOST)
+    async with database.transaction() as session:
+        await disputes.record(session, purchase.id, said, by(purchase))
+    taken = entry(purchase, "dispute", amount_krw=-10_000, source_ref=said.provider_ref)
+    await told(database, entry(purchase), taken)
+    assert await found(database) == []
+    await told(database, entry(purchase, "dispute_reversal", amount_krw=10_000, source_ref=said.provider_ref))
+    (difference,) = await found(database)
+    assert (difference.kind, difference.amount_krw) == (DifferenceKind.DISPUTE_NOT_BOOKED, -10_000)
+
+
 async def test_disputes_on_either_side_alone(database: Database) -> None:
     user = await a_user(database)
     purchase = await a_purchase(database, user)

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import Code, EchoError
+from contracts.finance import CorrectionLeg
 from contracts.ids import refund_id
 from contracts.jobs import JobStatus
-from contracts.ledger import Bucket
+from contracts.ledger import AccountKind, Bucket
 from contracts.payments import DisputeStatus, RefundReason, RefundStatus
 from contracts.purchases import Refunded
 from contracts.video_job import Release
-from db import disputes, freezes, ledger, purchases, refunds, saga_log, settlement
+from db import corrections, disputes, freezes, ledger, purchases, refunds, saga_log, settlement
 from db.engine import Database
 from db.purchase_rows import Part, credits_for, krw_for
 from db.tables import User
@@ -284,6 +285,52 @@ async def test_a_dashboard_refund_beside_one_of_ours_waits_for_the_provider_to_r
     assert await balance_of(database, user.id) == (0, 0)
 
 
+async def test_the_last_won_go_back_although_no_credit_is_left_for_them(database: Database) -> None:
+    """70 won a credit: 69,931 won are already 1,000 credits, rounded up."""
+    user = await a_user(database)
+    purchase = await a_purchase(database, user, credits=1_000)
+    for krw, credits, ref in ((69_931, 1_000, "re_most"), (69, 0, "re_rest")):
+        for status in ("pending", "succeeded", "failed", "failed"):
+            if status == "failed" and ref == "re_most":
+                break
+            async with database.transaction() as session:
+                said = from_dashboard(krw, status, ref)
+                booked = await refunds.book_from_provider(session, purchase.id, said, by(purchase))
+            assert booked is not None
+            assert (booked.status.value, booked.credits) == (status.upper(), credits)
+    assert await balance_of(database, user.id) == (0, 0)
+
+
+async def test_a_refund_that_comes_back_after_its_debt_was_written_off_waits_for_finance(
+    database: Database,
+) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    await spend(database, user, 100)
+    await book(database, purchase, 10_000)
+    await write_off(database, user, 100)
+    with pytest.raises(EchoError) as error:
+        await book(database, purchase, 10_000, "failed")
+    assert error.value.code is Code.PAYMENT_STATE_CONFLICT
+    assert "finance" in error.value.detail
+    await write_off(database, user, -100)
+    assert (await book(database, purchase, 10_000, "failed")).status is RefundStatus.FAILED
+    async with database.read() as session:
+        balance = await ledger.balance(session, user.id)
+    assert (balance.available, balance.debt) == (0, 0)
+
+
+async def write_off(database: Database, user: User, credits: int) -> None:
+    """Of the user's debt, by two people of finance."""
+    legs = (
+        CorrectionLeg(account=AccountKind.DEBT, bucket=Bucket.PAID, user_id=user.id, amount=-credits),
+        CorrectionLeg(account=AccountKind.LOSSES, bucket=Bucket.PAID, amount=credits),
+    )
+    async with database.transaction() as session:
+        asked = await corrections.propose(session, legs=legs, reason="unknown address", actor="finance:kim")
+        await corrections.approve(session, asked.id, "finance:lee")
+
+
 # Parts of a purchase.
 
 
@@ -453,6 +500,60 @@ async def test_a_disputed_charge_is_frozen_when_its_job_lets_go_and_refunded_whe
     assert back.id == refund_id(purchase.id, f"job/after/dp_1_{purchase.id}")
     assert steps == ["charge", "charge", "hold", "dispute", "release", "dispute", "dispute", "refund"]
     assert await balance_of(database, user.id) == (0, 0)
+
+
+@pytest.mark.parametrize(("came", "spent"), [("pending", 0), ("succeeded", 0), ("succeeded", 30)])
+async def test_a_refund_that_fails_after_the_bank_has_kept_the_money_returns_no_credits(
+    database: Database, came: str, spent: int
+) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    if spent:
+        await spend(database, user, spent)
+    asked = await refund(database, purchase)
+    await provider_says(database, asked, came)
+    await dispute(database, purchase, LOST)
+    await provider_says(database, asked, "failed")
+    async with database.read() as session:
+        (row,) = await freezes.of_purchase(session, purchase.id)
+    assert (row.amount_krw, row.credits, row.credits_owed) == (10_000, 100, spent)
+    assert await balances(database, purchase) == (0, spent, 0)
+
+
+async def test_a_charge_that_could_not_go_back_and_was_spent_does_not_stop_a_dispute_from_being_won(
+    database: Database,
+) -> None:
+    user = await a_user(database)
+    job, purchase = await a_charged_job(database, user)
+    async with database.transaction() as session:
+        release = Release(job_id=job.id, status=JobStatus.FAILED, failure_code="corrupt")
+        await settlement.release_job(session, release, step_of(job))
+    async with database.read() as session:
+        (asked,) = await refunds.of_purchase(session, purchase.id)
+    await provider_says(database, refunds.contract(asked), "failed")
+    await spend(database, user, 6)
+    await dispute(database, purchase, OPEN)
+    await dispute(database, purchase, WON)
+    async with database.read() as session:
+        (row,) = await freezes.of_purchase(session, purchase.id)
+        _, back = await refunds.of_purchase(session, purchase.id)
+    assert (row.status, back.credits, back.amount_krw) == (WON, 4, 400)
+
+
+async def test_a_lost_charge_of_which_a_refund_fails_is_in_the_saga(database: Database) -> None:
+    user = await a_user(database)
+    job, purchase = await a_charged_job(database, user)
+    async with database.transaction() as session:
+        release = Release(job_id=job.id, status=JobStatus.FAILED, failure_code="corrupt")
+        await settlement.release_job(session, release, step_of(job))
+    async with database.read() as session:
+        (asked,) = await refunds.of_purchase(session, purchase.id)
+    await dispute(database, purchase, LOST)
+    await provider_says(database, refunds.contract(asked), "failed")
+    assert await balance_of(database, user.id) == (0, 0)
+    async with database.read() as session:
+        steps = [step.step for step in await saga_log.list_steps(session, job.id)]
+    assert steps[-4:] == ["dispute", "refund_failed", "dispute", "dispute"]
 
 
 async def test_a_dispute_of_a_purchase_that_is_not_settled_yet_waits(database: Database) -> None:

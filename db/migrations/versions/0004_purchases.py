@@ -84,7 +84,8 @@ CREATE TABLE refunds (
     id                   text COLLATE "C" PRIMARY KEY CHECK (id ~ '^ref_[0-9a-f]{32}$'),
     seq                  bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     purchase_id          text COLLATE "C" NOT NULL REFERENCES purchases (id),
-    credits              bigint NOT NULL CHECK (credits > 0),
+    -- None for the last few won of a purchase whose earlier parts were rounded up to whole credits.
+    credits              bigint NOT NULL CHECK (credits >= 0),
     -- Of `credits`, those that the user had spent already: a refund started at the provider asks nobody here.
     credits_owed         bigint NOT NULL DEFAULT 0 CHECK (credits_owed BETWEEN 0 AND credits),
     amount_krw           bigint NOT NULL CHECK (amount_krw > 0),

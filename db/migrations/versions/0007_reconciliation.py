@@ -101,7 +101,7 @@ CREATE TABLE corrections (
     CHECK ((status = 'PROPOSED') = (decided_by IS NULL)),
     CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
     -- Four eyes for an approval; whoever proposed may take it back.
-    CHECK (status <> 'APPROVED' OR decided_by <> proposed_by),
+    CHECK (status <> 'APPROVED' OR regexp_replace(decided_by, '^.*:', '') <> regexp_replace(proposed_by, '^.*:', '')),
     CHECK ((status = 'APPROVED') = (transfer_id IS NOT NULL))
 );
 CREATE INDEX corrections_by_time ON corrections (proposed_at);
