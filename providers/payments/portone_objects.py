@@ -38,6 +38,8 @@ def state(payment: Json) -> PaymentState:
         declined = str(failure.get("pgCode") or failure.get("reason") or "declined")
         # A customer in the app may try again under the same id; a saved billing key would say the same again.
         status = "failed" if payment.get("billingKey") else "open"
+    if payment["status"] == "CANCELLED" and not payment.get("paidAt"):
+        status = "canceled"  # an account to transfer to, withdrawn before anybody did
     total = _won(payment, payment["amount"]["total"])
     return PaymentState(
         provider_ref=payment["id"],
@@ -74,6 +76,8 @@ def refund(cancellation: Json) -> RefundState:
 
 def entries(payment: Json) -> Iterator[BalanceEntry]:
     """The payment and what was given back of it. PortOne knows no fees."""
+    if not payment.get("paidAt"):
+        return
     ours = PURCHASE_ID.fullmatch(payment["id"])
     purchase_id = PurchaseId(payment["id"]) if ours else None
     yield BalanceEntry(

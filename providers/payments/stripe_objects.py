@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,7 @@ REFUND_STATUS = {
     "failed": "failed",
     "canceled": "failed",
 }
+REFUND_ID = re.compile(r"ref_[0-9a-f]{32}")
 DISPUTE_STATUS = {
     "needs_response": DisputeStatus.OPEN,
     "under_review": DisputeStatus.OPEN,
@@ -95,10 +97,9 @@ def of_purchase(
 
 
 def refund(refund: stripe.Refund) -> RefundState:
-    refund_id = metadata(refund, "refund_id")
     return RefundState(
         provider_ref=refund.id,
-        refund_id=None if refund_id is None else RefundId(refund_id),
+        refund_id=_refund_id(refund),
         amount_krw=_won(refund, refund.amount),
         status=REFUND_STATUS[refund.status or "pending"],  # pyright: ignore[reportArgumentType]
         failure=getattr(refund, "failure_reason", None) or "",
@@ -126,7 +127,6 @@ def entry(transaction: stripe.BalanceTransaction) -> BalanceEntry:
     source: Any = transaction.source
     expanded = isinstance(source, stripe.StripeObject)
     purchase_id = metadata(source, "purchase_id") if expanded else None
-    refund_id = metadata(source, "refund_id") if expanded else None
     return BalanceEntry(
         provider=Provider.STRIPE,
         entry_id=transaction.id,
@@ -137,7 +137,7 @@ def entry(transaction: stripe.BalanceTransaction) -> BalanceEntry:
         payment_ref=reference(getattr(source, "payment_intent", None)) or "",
         source_ref=reference(source) or "",
         purchase_id=None if purchase_id is None else PurchaseId(purchase_id),
-        refund_id=None if refund_id is None else RefundId(refund_id),
+        refund_id=_refund_id(source) if expanded else None,
         payout_ref=reference(source) if ENTRY_KINDS.get(kind) == "payout" else None,
     )
 
@@ -160,6 +160,12 @@ def reference(value: Any) -> str | None:
 def metadata(thing: Any, key: str) -> str | None:
     entries = getattr(thing, "metadata", None)
     return entries[key] if entries is not None and key in entries else None
+
+
+def _refund_id(thing: Any) -> RefundId | None:
+    """Anybody with access to the dashboard may write metadata; what is no id of ours names no refund of ours."""
+    value = metadata(thing, "refund_id")
+    return RefundId(value) if value and REFUND_ID.fullmatch(value) else None
 
 
 def _won(thing: Any, amount: int) -> int:
