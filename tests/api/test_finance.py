@@ -133,7 +133,10 @@ async def test_the_receipt_is_signed_for_its_owner_alone(
     assert signer(whole) == ours.key_id
 
 
-async def test_without_a_key_there_are_no_receipts(alice: Person) -> None:
+async def test_without_a_key_there_are_no_receipts(
+    api: Api, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.services.settings, "signing_key", SecretStr(""))
     job = await create_job(alice)
     assert_problem(await alice.get(f"/v1/jobs/{job['id']}/receipt"), 503, "signing_unavailable")
 
