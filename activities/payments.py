@@ -6,6 +6,9 @@ attempt of itself: the port finds what an earlier attempt has sent, and the book
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -95,7 +98,8 @@ class PaymentActivities:
 
     @activity.defn(name="reconcile_purchase")
     async def reconcile_purchase(self, request: PurchaseRef) -> PurchaseState:
-        """Books whatever the provider knows of the payment's refunds and disputes and we do not, yet."""
+        """Books whatever the provider knows of the payment's refunds and disputes and we do not, yet. What the books
+        refuse is raised at the end, for support to see: it must not keep the rest out."""
         async with self._database.read() as session:
             purchase = await known_purchase(session, request.purchase_id)
             state = await purchases.state(session, purchase.id)
@@ -103,12 +107,18 @@ class PaymentActivities:
             return await self.verify_payment(request)
         port, ref = self._port(purchase), purchase.provider_ref
         refunded, disputed = await port.refunds(ref), await port.disputes(ref)
+        refused: list[EchoError] = []
         for refund in refunded:
-            async with self._database.transaction() as session:
-                await refunds.book_from_provider(session, purchase.id, refund, _origin(purchase))
+            with _collecting(refused):
+                async with self._database.transaction() as session:
+                    await refunds.book_from_provider(session, purchase.id, refund, _origin(purchase))
         for dispute in disputed:
-            async with self._database.transaction() as session:
-                await disputes.record(session, purchase.id, dispute, _origin(purchase, reason=dispute.reason))
+            why = _origin(purchase, reason=dispute.reason)
+            with _collecting(refused):
+                async with self._database.transaction() as session:
+                    await disputes.record(session, purchase.id, dispute, why)
+        if refused:
+            raise refused[0]
         return await self._state(purchase)
 
     # ---- booking what a provider says -------------------------------------------------------------------
@@ -118,7 +128,7 @@ class PaymentActivities:
         if found.status == "failed":
             # Declined for good as far as we are concerned; whoever has the client secret must not pay it later.
             found = await self._port(purchase).cancel(purchase.id, found.provider_ref)
-            if found.status != "succeeded":
+            if found.status in ("canceled", "failed"):
                 return await self._close(purchase, PurchaseStatus.FAILED, Code.PAYMENT_DECLINED, found)
         if found.status == "canceled":
             return await self._close(purchase, PurchaseStatus.CANCELED, Code.PAYMENT_CANCELED, found)
@@ -174,6 +184,17 @@ async def known_purchase(session: AsyncSession, purchase_id: PurchaseId) -> Purc
     if purchase is None:
         raise EchoError(Code.NOT_FOUND, f"purchase {purchase_id}")
     return purchase
+
+
+@contextmanager
+def _collecting(refused: list[EchoError]) -> Generator[None]:
+    """What trying again at once cannot help."""
+    try:
+        yield
+    except EchoError as error:
+        if error.retryable:
+            raise
+        refused.append(error)
 
 
 def _seen(state: PurchaseState, found: PaymentState) -> PurchaseState:

@@ -16,7 +16,7 @@ from activities.rooms import Rooms, origin
 from contracts.finance import Difference, DifferenceKind, Reconciled, ReconcileReport, ReconcileRequest
 from contracts.ids import JobId, PurchaseId, job_workflow_id, purchase_workflow_id
 from contracts.jobs import JobStatus
-from contracts.payments import BalanceEntry
+from contracts.payments import BalanceEntry, ProviderEvent
 from db import differences, provider_statements, purchases, reconciliations
 
 T = TypeVar("T")
@@ -29,6 +29,16 @@ AHEAD = timedelta(days=1)
 """Providers count whole seconds, by their own clocks: what was paid a moment ago must be in the statement."""
 STARTING = timedelta(minutes=5)
 """The sweep starts within this time what a crash has kept from starting."""
+
+UNTOLD = frozenset(
+    {
+        DifferenceKind.PAYMENT_NOT_BOOKED,
+        DifferenceKind.REFUND_NOT_BOOKED,
+        DifferenceKind.DISPUTE_NOT_BOOKED,
+        DifferenceKind.AMOUNT_DIFFERS,
+    }
+)
+"""What a purchase books by itself once it looks; its webhook was lost, or the database is an older copy."""
 
 ENDS: dict[JobStatus, frozenset[WorkflowExecutionStatus]] = {
     JobStatus.SUCCEEDED: frozenset({WorkflowExecutionStatus.COMPLETED}),
@@ -72,6 +82,7 @@ class ReconcileActivities:
         )
         async with self._rooms.database.transaction() as session:
             await reconciliations.record(session, report, request.requested_by, origin(""))
+        await self._wake(report)
         return ReconcileReport(
             reconciliation_id=report_id,
             differences=len(found),
@@ -93,6 +104,28 @@ class ReconcileActivities:
             activity.heartbeat(batch[-1].entry_id)
             async with self._rooms.database.transaction() as session:
                 await provider_statements.keep_entries(session, batch)
+
+    async def _wake(self, report: Reconciled) -> None:
+        """Purchases of which the provider has told nobody: they look for themselves, as after an event."""
+        untold = {d.purchase_id: d for d in report.differences if d.kind in UNTOLD and d.purchase_id}
+        for purchase_id, difference in untold.items():
+            activity.heartbeat(purchase_id)
+            async with self._rooms.database.read() as session:
+                purchase = await purchases.get(session, PurchaseId(purchase_id))
+            assert purchase is not None, "rows of purchases are never deleted"
+            event = ProviderEvent(
+                provider=purchase.provider,
+                event_id=f"{report.reconciliation_id}/{difference.subject}",
+                type=f"reconciliation.{difference.kind}",
+                occurred_at=difference.since,
+                object_ref=purchase.provider_ref or "",
+                purchase_id=purchase.id,
+            )
+            given = purchases.purchase_input(purchase, self._rooms.settings.purchase_deadlines)
+            try:
+                await self._rooms.starter.deliver_event(given, event)
+            except RPCError as error:
+                activity.logger.error("%s not told of %s: %s", purchase_id, difference.kind, error)
 
     async def _compare_job(
         self, job_id: str, status: JobStatus, finished_at: datetime | None, created_at: datetime

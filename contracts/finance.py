@@ -57,8 +57,8 @@ WHAT_TO_DO: dict[DifferenceKind, Words] = {
         ko="결제사에서 결제를 확인하고, 다른 시스템의 것이 아니면 그곳에서 환불하세요.",
     ),
     DifferenceKind.PAYMENT_NOT_BOOKED: Words(
-        en="The purchase looks by itself within half an hour; if not, reset its workflow to its first task.",
-        ko="구매가 30분 안에 스스로 확인합니다. 그렇지 않으면 워크플로를 첫 작업으로 Reset 하세요.",
+        en="The purchase was told to look again and books it; if it does not, its card in the Web UI says why.",
+        ko="구매에 다시 확인하도록 알렸고 스스로 기록합니다. 그렇지 않으면 Web UI의 카드에 이유가 있습니다.",
     ),
     DifferenceKind.PAYMENT_MISSING: Words(
         en="Ask the provider. If no money came, propose a correction that takes the credits back.",
@@ -69,8 +69,8 @@ WHAT_TO_DO: dict[DifferenceKind, Words] = {
         ko="결제사의 통화와 부분 매입을 비교하고, 차액의 정정을 제안하세요.",
     ),
     DifferenceKind.REFUND_NOT_BOOKED: Words(
-        en="The purchase's workflow books it with the next event; if not, send it the signal `refund_requested`.",
-        ko="구매 워크플로가 다음 이벤트에서 기록합니다. 아니면 `refund_requested` 신호를 보내세요.",
+        en="The purchase was told to look again and books it; if it does not, its card in the Web UI says why.",
+        ko="구매에 다시 확인하도록 알렸고 스스로 기록합니다. 그렇지 않으면 Web UI의 카드에 이유가 있습니다.",
     ),
     DifferenceKind.REFUND_MISSING: Words(
         en="Ask the provider for the refund by its id. If it was never made, refund the customer there.",
@@ -85,8 +85,8 @@ WHAT_TO_DO: dict[DifferenceKind, Words] = {
         ko="카드로 환불할 수 없습니다. 지원팀이 `refund`를 다시, 또는 달리 환불한 뒤 `dismiss`를 누릅니다.",
     ),
     DifferenceKind.DISPUTE_NOT_BOOKED: Words(
-        en="The purchase's workflow books it with the next event; if not, reset its workflow to its first task.",
-        ko="구매 워크플로가 다음 이벤트에서 기록합니다. 아니면 워크플로를 첫 작업으로 Reset 하세요.",
+        en="The purchase was told to look again and books it; a dispute won after it was lost needs a correction.",
+        ko="구매에 다시 확인하도록 알렸고 스스로 기록합니다. 패소 후 뒤집힌 분쟁은 정정이 필요합니다.",
     ),
     DifferenceKind.DISPUTE_MISSING: Words(
         en="Look the dispute up at the provider; propose a correction if it was withdrawn.",

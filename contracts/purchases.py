@@ -79,6 +79,11 @@ class RefundRequest(Contract):
     actor: str = ""
     """Set by whoever passes the request on; what people type here in the Web UI is not believed."""
 
+    @property
+    def possible(self) -> bool:
+        asked = [amount for amount in (self.amount_krw, self.credits) if amount is not None]
+        return len(asked) < 2 and all(amount > 0 for amount in asked)
+
 
 WEB_UI = "support:web-ui"
 """Who asks by an update: Temporal does not say which person it was."""

@@ -52,7 +52,8 @@ ENTRIES = text("""
     SELECT w.event_at, 'webhook', w.type, w.provider, '', '', 0, 0, w.event_id,
            concat_ws(' ', 'received', to_char(w.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                      coalesce(w.outcome, 'not delivered')), 4, 0
-      FROM webhook_inbox w WHERE w.purchase_id = :purchase
+      FROM webhook_inbox w JOIN purchases p ON p.id = :purchase
+       AND (w.purchase_id = p.id OR (w.provider = p.provider AND w.object_ref = p.provider_ref))
     UNION ALL
     SELECT s.at, 'staff', s.action, s.role || ':' || s.user_id, '', '', 0, 0, s.object, s.request_id, 5, s.id
       FROM staff_log s WHERE s.object IN (:job, :purchase)

@@ -194,8 +194,10 @@ def _repeated(refund: Refund, asked: RefundRequest) -> Refunded:
 async def _asked_part(session: AsyncSession, purchase: Purchase, asked: RefundRequest) -> Part:
     """The credits and won that a request means; an error when they cannot be had."""
     taken = await purchase_rows.taken_back(session, purchase.id)
-    if asked.amount_krw is not None and asked.credits is not None:
-        raise EchoError(Code.VALIDATION_FAILED, "amount_krw and credits exclude each other")
+    if not asked.possible:
+        raise EchoError(
+            Code.VALIDATION_FAILED, "amount_krw and credits exclude each other, and are at least 1"
+        )
     if (asked.amount_krw or 0) > purchase.amount_krw - taken.krw or taken.krw == purchase.amount_krw:
         raise EchoError(
             Code.REFUND_TOO_LARGE,

@@ -150,8 +150,10 @@ class TokenPurchaseWorkflow:
             raise _conflict(
                 f"결제되지 않은 구매입니다. The purchase is {self._state.status}: nothing to refund."
             )
-        if request is not None and request.amount_krw is not None and request.credits is not None:
-            raise _conflict("amount_krw 또는 credits 중 하나만. Give amount_krw or credits, not both.")
+        if request is not None and not request.possible:
+            raise _conflict(
+                "amount_krw 또는 credits 중 하나만, 1 이상. Give amount_krw or credits, not both, and at least 1."
+            )
 
     @workflow.update(
         description="실패한 환불을 다른 방법으로 해결함. A failed refund was seen to in another way; clear it."

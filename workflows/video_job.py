@@ -137,8 +137,10 @@ class VideoJobWorkflow:
             raise _conflict(
                 "카드로 결제한 작업이 아닙니다. `give_up`을 누르세요. Not paid by card: press `give_up`."
             )
-        if request is not None and request.amount_krw is not None and request.credits is not None:
-            raise _conflict("amount_krw 또는 credits 중 하나만. Give amount_krw or credits, not both.")
+        if request is not None and not request.possible:
+            raise _conflict(
+                "amount_krw 또는 credits 중 하나만, 1 이상. Give amount_krw or credits, not both, and at least 1."
+            )
 
     def _refuse_unless_waiting_for_support(self) -> None:
         if not self._waits_for_support or self._decision is not None:

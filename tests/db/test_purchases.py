@@ -223,6 +223,17 @@ async def test_support_sends_the_charge_back_whatever_the_customer_chose(databas
     assert (row.reason, row.requested_by) == (RefundReason.GOODWILL, "support:s")
 
 
+@pytest.mark.parametrize("slip", [{"amount_krw": 0}, {"credits": -4}, {"amount_krw": 5_000}])
+async def test_no_slip_of_support_keeps_a_job_from_ending(database: Database, slip: dict[str, int]) -> None:
+    user = await a_user(database)
+    job, purchase = await a_charged_job(database, user, refund_to=RefundTo.CREDITS)
+    asked = RefundRequest.model_validate({**slip, "actor": "support:s"})
+    release = Release(job_id=job.id, status=JobStatus.FAILED, failure_code="corrupt", refund=asked)
+    async with database.transaction() as session:
+        ended = await settlement.release_job(session, release, step_of(job))
+    assert (ended.status, ended.refund_krw) == (JobStatus.FAILED, purchase.amount_krw)
+
+
 async def test_what_a_cheaper_job_leaves_of_its_charge_goes_back_to_the_card(database: Database) -> None:
     user = await a_user(database, promo=20)
     job, purchase = await a_charged_job(database, user, status=JobStatus.RUNNING)

@@ -8,6 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from contracts.errors import Code
 from contracts.jobs import Attention
 from contracts.payments import PurchaseStatus, RefundTo
+from contracts.purchases import RefundRequest
 from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput
 from tests.workflows.house import card_of, failure_of
@@ -140,6 +141,9 @@ async def test_support_refunds_a_stuck_job_to_the_card_whatever_was_chosen(
     card = await card_of(handle)
     for line in ("1,000 won paid", "`retry`", "`refund`", "`give_up`"):
         assert line in card
+    for slip in (RefundRequest(amount_krw=0), RefundRequest(credits=-1)):
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("refund", slip)
     await handle.execute_update("refund")
     await failure_of(handle)
     await ended(shop, job, "FAILED", Code.GIVEN_UP_BY_SUPPORT)
