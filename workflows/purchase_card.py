@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.errors import sentence
+from contracts.errors import Code, sentence
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput, PurchaseState
 from workflows.faults import Fault
@@ -17,6 +17,14 @@ STATUS_KO = {
     PurchaseStatus.CANCELED: "취소됨",
     PurchaseStatus.EXPIRED: "기한 만료",
 }
+
+
+BOOKS_REFUSE = (
+    Code.PAYMENT_STATE_CONFLICT,
+    Code.TRANSFER_CONFLICT,
+    Code.REFUND_TOO_LARGE,
+    Code.CREDITS_SHORT,
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,11 @@ class PurchaseCard:
                 "`dismiss`(다른 방법으로 해결함).\n"
                 "**To do:** *More Actions → Send an Update*: `refund` (try again) or "
                 "`dismiss` (it was solved in another way)."
+            )
+        if self.fault is not None and self.fault.code in BOOKS_REFUSE:
+            return (
+                "**할 일:** 결제사의 내용이 장부와 맞지 않습니다. 재무팀에 알리세요. 저절로 다시 시도합니다.\n"
+                "**To do:** what the provider says does not fit the books: tell finance; it is tried again by itself."
             )
         if self.fault is not None:
             return (

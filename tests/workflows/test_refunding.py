@@ -8,9 +8,12 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from contracts.errors import Code
+from contracts.finance import CorrectionLeg
+from contracts.ledger import AccountKind, Bucket
 from contracts.payments import PurchaseStatus, RefundReason
 from contracts.purchases import PurchaseInput, RefundRequest
 from contracts.timing import PurchaseDeadlines
+from db import corrections
 from tests.workflows.house import card_of, until
 from tests.workflows.shop import Shop
 from workflows import search
@@ -113,6 +116,42 @@ async def test_a_refund_from_the_providers_dashboard_is_booked(shop: Shop) -> No
     await shop.refunded(purchase, ("SUCCEEDED", 4_000, 40))
     assert (await shop.balance(purchase.user_id)).available_paid == 60
     await shop.assert_agreed()
+
+
+async def test_a_refund_that_comes_back_after_its_debt_was_written_off_is_shown_until_finance_corrects_that(
+    shop: Shop,
+) -> None:
+    purchase = await paid(shop)
+    await correct(shop, purchase, AccountKind.AVAILABLE, -100)
+    ref = await shop.payment_ref(purchase)
+    made = await shop.stripe.control.post("refund", payment_intent=ref)
+    await shop.hear(purchase)
+    await shop.refunded(purchase, ("SUCCEEDED", 10_000, 100))
+    assert (await shop.balance(purchase.user_id)).debt == 100
+    await correct(shop, purchase, AccountKind.DEBT, -100)
+
+    await shop.stripe.control.post(f"refunds/{made['id']}/settle", outcome="failed")
+    await shop.hear(purchase)
+    await until(lambda: says(shop, purchase, "correct that first"))
+    assert await says(shop, purchase, "tell finance")
+
+    await correct(shop, purchase, AccountKind.DEBT, 100)
+    await shop.nudge(purchase)
+    await shop.refunded(purchase, ("FAILED", 10_000, 100))
+    await until(lambda: says(shop, purchase, "correct that first", there=False))
+    assert (await shop.balance(purchase.user_id)).debt == 0
+    await shop.assert_agreed()
+
+
+async def correct(shop: Shop, purchase: PurchaseInput, account: AccountKind, credits: int) -> None:
+    """Two people of finance move the customer's credits from or to the losses."""
+    legs = (
+        CorrectionLeg(account=account, bucket=Bucket.PAID, user_id=purchase.user_id, amount=credits),
+        CorrectionLeg(account=AccountKind.LOSSES, bucket=Bucket.PAID, amount=-credits),
+    )
+    async with shop.house.rooms.database.transaction() as session:
+        asked = await corrections.propose(session, legs=legs, reason="a test", actor="finance:kim")
+        await corrections.approve(session, asked.id, "finance:lee")
 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
