@@ -130,6 +130,9 @@ class PaymentActivities:
             found = await self._port(purchase).cancel(purchase.id, found.provider_ref)
             if found.status in ("canceled", "failed"):
                 return await self._close(purchase, PurchaseStatus.FAILED, Code.PAYMENT_DECLINED, found)
+        if found.status == "canceled" and found.declined and purchase.payment_method is not None:
+            # By an attempt of this step that died before it had written down why.
+            return await self._close(purchase, PurchaseStatus.FAILED, Code.PAYMENT_DECLINED, found)
         if found.status == "canceled":
             return await self._close(purchase, PurchaseStatus.CANCELED, Code.PAYMENT_CANCELED, found)
         async with self._database.transaction() as session:
