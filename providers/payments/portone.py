@@ -10,11 +10,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from contracts.errors import Code, EchoError
-from contracts.ids import PurchaseId
+from contracts.ids import PurchaseId, UserId
 from contracts.payments import (
     BalanceEntry,
     Checkout,
@@ -111,6 +112,7 @@ class PortOnePayments:
             "currency": "KRW",
         }
         path = f"/payments/{order.purchase_id}/billing-key"
+        await self._check_owner(billing_key, order.user_id)
         try:
             await self._ask("POST", path, key=f"{order.purchase_id}-pay", body=body)
         except EchoError as error:
@@ -118,6 +120,18 @@ class PortOnePayments:
             if error.fields.get("reason") not in ("PG_PROVIDER", "ALREADY_PAID"):
                 raise
         return await self._made(order)
+
+    async def _check_owner(self, billing_key: str, user_id: UserId) -> None:
+        """PortOne charges any key of the store; whoever has got hold of another customer's must not pay with it."""
+        key = await self._ask(
+            "GET", f"/billing-keys/{quote(billing_key, safe='')}", params={"storeId": self._store_id}
+        )
+        if key.get("status") != "ISSUED" or (key.get("customer") or {}).get("id") != user_id:
+            raise EchoError(
+                Code.PROVIDER_REFUSED,
+                "portone: the billing key is not this customer's",
+                {"reason": "BILLING_KEY_NOT_FOUND"},
+            )
 
     async def _made(self, order: PaymentOrder) -> PaymentState:
         state = await self.lookup(order.purchase_id, None)

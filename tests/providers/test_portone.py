@@ -222,6 +222,16 @@ async def test_two_refunds_at_the_same_time_are_both_made_in_the_end(
     assert len(await portone.refunds(state.provider_ref)) == 3
 
 
+async def test_the_billing_key_of_another_customer_is_refused(
+    portone: PortOnePayments, portone_standin: PortOneStandIn
+) -> None:
+    with pytest.raises(EchoError) as caught:
+        await portone.create(an_order(payment_method="billing-key-ok-of-user-2"))
+    assert caught.value.code is Code.PROVIDER_REFUSED
+    assert (await portone_standin.control.get("ledger"))["paid_in"] == 0
+    await portone.create(an_order("user-2", payment_method="billing-key-ok-of-user-2"))
+
+
 # For reconciliation
 
 
@@ -267,7 +277,7 @@ async def test_an_order_is_registered_whatever_breaks(
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("call", ["GET /payments/*", "POST /payments/*/billing-key"])
+@pytest.mark.parametrize("call", ["GET /payments/*", "GET /billing-keys/*", "POST /payments/*/billing-key"])
 async def test_a_billing_key_is_charged_once_whatever_breaks(
     portone: PortOnePayments, hasty: PortOnePayments, portone_standin: PortOneStandIn, call: str, kind: str
 ) -> None:

@@ -118,6 +118,8 @@ class PortOneDialect:
                 return partial(self._list, _checked(ListPayments, given))
             case "GET", ["payments", payment_id]:
                 return partial(self._get, payment_id, _checked(Lookup, given))
+            case "GET", ["billing-keys", billing_key]:
+                return partial(self._get_billing_key, billing_key, _checked(Lookup, given))
             case "POST", ["payments", payment_id, "pre-register"]:
                 return partial(self._pre_register, payment_id, _checked(PreRegister, given))
             case "POST", ["payments", payment_id, "billing-key"]:
@@ -130,6 +132,16 @@ class PortOneDialect:
     def _get(self, payment_id: str, asked: Lookup) -> JsonObject:
         self._check_store(asked)
         return self._payments.find(payment_id)
+
+    def _get_billing_key(self, billing_key: str, asked: Lookup) -> JsonObject:
+        self._check_store(asked)
+        _, owner = self._payments.billing_key(billing_key)
+        return {
+            "status": "ISSUED",
+            "billingKey": billing_key,
+            "storeId": self._store_id,
+            "customer": {"id": owner},
+        }
 
     def _pre_register(self, payment_id: str, asked: PreRegister) -> JsonObject:
         self._check_store(asked)

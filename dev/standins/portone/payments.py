@@ -18,7 +18,8 @@ MODE = "cancellation_mode"
 DECLINED = {"reason": "한도초과", "pgCode": "6000", "pgMessage": "한도초과 승인거절"}
 _UNPAID = ("READY", "FAILED")
 BILLING_KEYS = {"billing-key-ok": True, "billing-key-declined": False}
-"""Built-in test keys: whether the card pays."""
+"""Built-in test keys: whether the card pays. They are `OWNER`'s; `billing-key-ok-of-X` is the customer X's."""
+OWNER = "user-1"
 
 
 class Payments:
@@ -100,12 +101,17 @@ class Payments:
             self._emit(f"Transaction.{outcome.capitalize()}", payment, None)
         return payment
 
+    def billing_key(self, billing_key: str) -> tuple[bool, str]:
+        """Whether its card pays, and whose it is."""
+        name, _, owner = billing_key.partition("-of-")
+        if name not in BILLING_KEYS:
+            raise ApiError("BILLING_KEY_NOT_FOUND", f"no billing key {billing_key}")
+        return BILLING_KEYS[name], owner or OWNER
+
     def pay_with_billing_key(
         self, payment_id: str, amount: int, billing_key: str, order_name: str, customer_id: str | None
     ) -> JsonObject:
-        approved = BILLING_KEYS.get(billing_key)
-        if approved is None:
-            raise ApiError("BILLING_KEY_NOT_FOUND", f"no billing key {billing_key}")
+        approved, _ = self.billing_key(billing_key)
         payment = self.pay(
             payment_id,
             amount,
