@@ -41,6 +41,9 @@ from workflows.saga import ignoring_failure, to_the_end
 
 Looks = tuple[timedelta, ...]
 
+MONEY_BACK = ("refund", "dispute", "Cancel")
+"""In the names of Stripe's and PortOne's events."""
+
 
 @workflow.defn(name="TokenPurchase")
 class TokenPurchaseWorkflow:
@@ -56,6 +59,8 @@ class TokenPurchaseWorkflow:
         self._refused: str | None = None
         """Code of the provider's final refusal to create the payment."""
         self._events_due = False
+        self._money_back = False
+        """A refund or dispute was reported, perhaps before the payment itself was known."""
         self._refunds_due = False
         self._fault: Fault | None = None
         self._looks = 0
@@ -75,6 +80,8 @@ class TokenPurchaseWorkflow:
         await self._until_settled()
         while True:
             if self._state.status is PurchaseStatus.PAID:
+                # The look that found it paid has asked for the payment alone.
+                self._events_due |= self._money_back
                 await self._tell_of_payment()
                 await self._care()
             elif self._purchase.job_id is not None:
@@ -93,6 +100,7 @@ class TokenPurchaseWorkflow:
     @workflow.signal(description="The provider reports something. 결제사에서 알림이 왔습니다.")
     def provider_event(self, event: ProviderEvent) -> None:
         self._events_due = True
+        self._money_back |= any(word in event.type for word in MONEY_BACK)
 
     @workflow.signal(description="A refund is written down; send it. 환불 요청을 결제사로 보냅니다.")
     def refund_requested(self) -> None:
