@@ -87,7 +87,7 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub.add_argument("--strength", type=float, metavar="0..1")
     sub.add_argument("--upscaler", choices=_choices("upscaler"))
     sub.add_argument("--charge", metavar="PAYMENT_METHOD", help=t("help_charge"))
-    sub.add_argument("--refund-to", choices=list(RefundTo), help=t("help_refund_to"))
+    sub.add_argument("--refund-to", choices=[str(one) for one in RefundTo], help=t("help_refund_to"))
     sub.add_argument("--no-wait", dest="wait", action="store_false", help=t("help_no_wait"))
     _add_output(sub, t)
 
@@ -118,7 +118,7 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub = command("buy", payments.buy, within)
     sub.add_argument("package", metavar="PACKAGE")
     sub.add_argument("--payment-method", metavar="PAYMENT_METHOD", help=t("help_payment_method"))
-    sub.add_argument("--provider", choices=list(Provider), help=t("help_provider"))
+    sub.add_argument("--provider", choices=[str(one) for one in Provider], help=t("help_provider"))
 
     paid = commands.add_parser("payments", help=t("help_payments"), description=t("help_payments"))
     within = paid.add_subparsers(required=True, metavar="command")
@@ -142,7 +142,7 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub = command("grant", credits.grant, admin.add_subparsers(required=True, metavar="command"))
     sub.add_argument("--user", required=True, metavar="SUBJECT|usr_ID")
     sub.add_argument("--credits", required=True, type=int)
-    sub.add_argument("--bucket", choices=list(Bucket), default=Bucket.PROMO)
+    sub.add_argument("--bucket", choices=[str(one) for one in Bucket], default=Bucket.PROMO)
     sub.add_argument("--reason", required=True)
     return parser
 

@@ -225,8 +225,8 @@ ERRORS: dict[Code, ErrorInfo] = {
     Code.REFUND_CREDITS_SPENT: ErrorInfo(
         409,
         False,
-        "The credits of this purchase are spent or held; only the unspent part can be refunded.",
-        "이 구매의 크레딧이 사용되었거나 보류 중입니다. 남은 만큼만 환불할 수 있습니다.",
+        "Credits of this purchase are spent, held, frozen or refunded already; only the rest can be refunded.",
+        "이 구매의 크레딧이 사용·보류·동결되었거나 이미 환불되었습니다. 남은 만큼만 환불할 수 있습니다.",
     ),
     Code.REFUND_FAILED: ErrorInfo(
         502,
