@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
-from contracts.payments import DisputeStatus
+from contracts.payments import DisputeStatus, RefundTo
 from contracts.video_job import Release
 from db import audit, disputes, finance_lists, settlement
 from db.engine import Database
@@ -54,6 +54,44 @@ async def test_first_bought_is_first_spent(database: Database) -> None:
     }  # fmt: skip
 
 
+async def spend_charge(database: Database, user: User, credits: int, taken: int) -> tuple[Job, Purchase]:
+    job, purchase = await a_charged_job(database, user, credits=credits, status=JobStatus.RUNNING)
+    async with database.transaction() as session:
+        await settlement.complete_job(session, completion(job, taken), step_of(job))
+    return job, purchase
+
+
+async def earned_by(database: Database, job: Job) -> int:
+    (row,) = await run_sql(database, "SELECT krw FROM analytics.revenue WHERE job_id = :job", job=job.id)
+    return row.krw
+
+
+async def test_what_was_reported_for_a_job_paid_by_card_stays(database: Database) -> None:
+    user = await a_user(database)
+    package = await a_purchase(database, user, credits=500)  # 80 won each
+    job, _ = await spend_charge(database, user, 10, 10)  # 100 won each
+    assert await earned_by(database, job) == 1_000
+    await provider_says(database, await refund(database, package))
+    assert await earned_by(database, job) == 1_000
+    assert await money_of(database, user) == {"earned": 1_000, "owed": 0, "credits": 0, "refunded": 40_000}
+
+
+async def test_a_charge_that_is_held_is_owed_and_nobody_else_spends_it(database: Database) -> None:
+    user = await a_user(database)
+    await a_purchase(database, user, credits=100)
+    job, _ = await a_charged_job(database, user, credits=10, refund_to=RefundTo.CREDITS)
+    await a_purchase(database, user, credits=500)
+    await spend(database, user, 150)
+    expected = 100 * 100 + 50 * 80
+    assert await money_of(database, user) == {
+        "earned": expected, "owed": 1_000 + 450 * 80, "credits": 460, "refunded": 0,
+    }  # fmt: skip
+    async with database.transaction() as session:
+        ending = Release(job_id=job.id, status=JobStatus.FAILED, failure_code=Code.CORRUPT)
+        await settlement.release_job(session, ending, step_of(job, "release"))
+    assert (await money_of(database, user))["earned"] == expected
+
+
 async def test_promotional_credits_are_neither_earned_nor_owed(database: Database) -> None:
     user = await a_user(database, promo=50, paid=20)
     await spend(database, user, 60)
@@ -74,7 +112,9 @@ async def test_a_refund_takes_from_what_is_owed(database: Database) -> None:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(
-        st.tuples(st.sampled_from(["buy", "spend", "refund"]), st.integers(0, 2), st.integers(1, 130)),
+        st.tuples(
+            st.sampled_from(["buy", "spend", "refund", "charge"]), st.integers(0, 2), st.integers(1, 130)
+        ),
         min_size=3,
         max_size=9,
     )
@@ -90,6 +130,8 @@ async def test_every_won_is_refunded_earned_or_owed(
                 bought.append(await a_purchase(database, user, credits=(100, 500, 1000)[which]))
             elif act == "spend":
                 await spend(database, user, credits)
+            elif act == "charge":
+                bought.append((await spend_charge(database, user, 10 + which, 1 + credits % 10))[1])
             elif bought:
                 await refund(database, bought[which % len(bought)], credits=credits)
         except EchoError as refused:

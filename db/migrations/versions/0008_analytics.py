@@ -45,27 +45,41 @@ CREATE VIEW analytics.disputes AS
 """
 
 REVENUE = """
--- Paid credits are a liability until they are spent, first in, first out. A lot is one purchase, or one gift of paid
--- credits (worth no won). What was refunded or frozen is cut from its end; `first` and `last` place the rest in the
--- line of all paid credits that its user ever had.
+-- Paid credits are a liability until they are spent. A job that a card pays for spends its own charge; everything else
+-- is spent first in, first out. A lot is one purchase, or one gift of paid credits (worth no won). What was refunded
+-- or frozen is cut from its end (`kept`), its own job takes from its beginning (`own`), and `first` and `last` place
+-- the rest in the line of all paid credits of its user. A charge stands there from the moment on when its job let go of it,
+-- because nobody else could spend it before: so what is reported for an old capture is not changed by a new one.
 CREATE VIEW analytics.lots AS
     WITH cut AS (
         SELECT purchase_id, sum(credits) AS credits FROM (
             SELECT purchase_id, credits - credits_owed AS credits FROM refunds WHERE status <> 'FAILED'
             UNION ALL SELECT purchase_id, credits_frozen FROM disputes WHERE status <> 'WON') every
          GROUP BY purchase_id),
+    charge AS (
+        SELECT p.id AS purchase_id, j.finished_at IS NULL AS active, r.seq AS let_go,
+               least(p.credits, coalesce(sum(o.amount) FILTER (WHERE a.kind = 'revenue' AND a.bucket = 'paid'), 0))
+               AS own
+          FROM purchases p JOIN jobs j ON j.id = p.job_id
+          LEFT JOIN transfers r ON r.hold_id = j.hold_id
+          LEFT JOIN postings o ON o.transfer_id = r.id LEFT JOIN accounts a ON a.id = o.account_id
+         GROUP BY p.id, j.finished_at, r.seq),
     lot AS (
-        SELECT t.user_id, t.seq, t.id AS transfer_id, t.created_at, p.id AS purchase_id, t.amount AS credits,
-               coalesce(p.amount_krw, 0) AS amount_krw,
-               greatest(t.amount - coalesce(cut.credits, 0), 0)::bigint AS kept
+        SELECT t.user_id, coalesce(charge.let_go, t.seq) AS seq, t.id AS transfer_id, t.created_at, p.id AS purchase_id,
+               sum(o.amount)::bigint AS credits, coalesce(p.amount_krw, 0) AS amount_krw,
+               greatest(sum(o.amount) - coalesce(cut.credits, 0), 0)::bigint AS kept,
+               coalesce(charge.own, 0)::bigint AS own, coalesce(charge.active, false) AS active
           FROM transfers t
+          JOIN postings o ON o.transfer_id = t.id AND o.amount > 0
+          JOIN accounts a ON a.id = o.account_id AND a.kind = 'available' AND a.bucket = 'paid'
           LEFT JOIN purchases p ON p.transfer_id = t.id
           LEFT JOIN cut ON cut.purchase_id = p.id
-         WHERE t.kind = 'purchase' OR (t.kind = 'grant' AND EXISTS (
-               SELECT FROM postings o JOIN accounts a ON a.id = o.account_id
-                WHERE o.transfer_id = t.id AND a.bucket = 'paid')))
-    SELECT lot.*, (sum(kept) OVER line - kept)::bigint AS first, (sum(kept) OVER line)::bigint AS last
-      FROM lot WINDOW line AS (PARTITION BY user_id ORDER BY seq);
+          LEFT JOIN charge ON charge.purchase_id = p.id
+         WHERE t.kind IN ('purchase', 'grant', 'correction')
+         GROUP BY t.id, p.id, cut.credits, charge.let_go, charge.own, charge.active),
+    free AS (SELECT lot.*, CASE WHEN active THEN 0 ELSE greatest(kept - own, 0) END AS rest FROM lot)
+    SELECT free.*, (sum(rest) OVER line - rest)::bigint AS first, (sum(rest) OVER line)::bigint AS last
+      FROM free WINDOW line AS (PARTITION BY user_id ORDER BY seq);
 
 CREATE VIEW analytics.captures AS
     WITH captured AS (
@@ -73,10 +87,14 @@ CREATE VIEW analytics.captures AS
                coalesce(sum(o.amount) FILTER (WHERE a.bucket = 'paid'), 0)::bigint AS paid_credits
           FROM transfers t JOIN postings o ON o.transfer_id = t.id
           JOIN accounts a ON a.id = o.account_id AND a.kind = 'revenue'
-         WHERE t.kind = 'capture' GROUP BY t.id)
-    SELECT captured.*, (sum(paid_credits) OVER line - paid_credits)::bigint AS first,
-           (sum(paid_credits) OVER line)::bigint AS last
-      FROM captured WINDOW line AS (PARTITION BY user_id ORDER BY seq);
+         WHERE t.kind = 'capture' GROUP BY t.id),
+    split AS (
+        SELECT c.*, j.kind AS job_kind, p.transfer_id AS charge, least(c.paid_credits, coalesce(p.credits, 0)) AS own
+          FROM captured c LEFT JOIN jobs j ON j.id = c.job_id
+          LEFT JOIN purchases p ON p.id = j.purchase_id AND p.status = 'PAID')
+    SELECT split.*, (sum(paid_credits - own) OVER line - (paid_credits - own))::bigint AS first,
+           (sum(paid_credits - own) OVER line)::bigint AS last
+      FROM split WINDOW line AS (PARTITION BY user_id ORDER BY seq);
 
 -- The won that `taken` credits from the beginning of a lot are worth: whole, and exact once the lot is used up.
 CREATE FUNCTION analytics.worth(lot_krw bigint, lot_credits bigint, taken bigint) RETURNS bigint
@@ -85,28 +103,26 @@ CREATE FUNCTION analytics.worth(lot_krw bigint, lot_credits bigint, taken bigint
 
 -- Captured credits, and the won for which they had been bought.
 CREATE VIEW analytics.revenue AS
-    SELECT c.user_id, c.seq, c.transfer_id, c.created_at, c.job_id, j.kind AS job_kind, c.credits, c.paid_credits,
-           coalesce(sum(analytics.worth(l.amount_krw, l.credits, least(c.last - l.first, l.kept))
-                        - analytics.worth(l.amount_krw, l.credits, least(c.first - l.first, l.kept))), 0)::bigint AS krw
+    SELECT c.user_id, c.seq, c.transfer_id, c.created_at, c.job_id, c.job_kind, c.credits, c.paid_credits,
+           (coalesce(max(analytics.worth(charge.amount_krw, charge.credits, c.own)), 0)
+            + coalesce(sum(
+                analytics.worth(l.amount_krw, l.credits, l.own + least(greatest(c.last - l.first, 0), l.rest))
+                - analytics.worth(l.amount_krw, l.credits, l.own + least(greatest(c.first - l.first, 0), l.rest))),
+              0))::bigint AS krw
       FROM analytics.captures c
-      LEFT JOIN jobs j ON j.id = c.job_id
+      LEFT JOIN purchases charge ON charge.transfer_id = c.charge
       LEFT JOIN analytics.lots l ON l.user_id = c.user_id AND l.first < c.last AND l.last > c.first
-     GROUP BY c.user_id, c.seq, c.transfer_id, c.created_at, c.job_id, j.kind, c.credits, c.paid_credits;
+     GROUP BY c.user_id, c.seq, c.transfer_id, c.created_at, c.job_id, c.job_kind, c.credits, c.paid_credits;
 
 -- What is owed to users: the unspent part of each lot.
 CREATE VIEW analytics.liability AS
-    WITH spent AS (
-        SELECT a.user_id, coalesce(sum(o.amount), 0)::bigint AS credits
-          FROM (SELECT DISTINCT user_id FROM accounts WHERE user_id IS NOT NULL) a
-          LEFT JOIN transfers t ON t.user_id = a.user_id AND t.kind = 'capture'
-          LEFT JOIN postings o ON o.transfer_id = t.id AND o.account_id =
-               (SELECT id FROM accounts WHERE kind = 'revenue' AND bucket = 'paid' AND unit = 'credit')
-         GROUP BY a.user_id)
-    SELECT l.user_id, l.transfer_id, l.purchase_id, l.created_at AS bought_at,
-           greatest(l.last - greatest(l.first, s.credits), 0)::bigint AS credits,
-           analytics.worth(l.amount_krw, l.credits, l.kept)
-           - analytics.worth(l.amount_krw, l.credits, least(greatest(s.credits - l.first, 0), l.kept)) AS krw
-      FROM analytics.lots l JOIN spent s USING (user_id);
+    WITH spent AS (SELECT user_id, max(last) AS credits FROM analytics.captures GROUP BY user_id),
+    left_over AS (
+        SELECT l.*, l.own + least(greatest(coalesce(s.credits, 0) - l.first, 0), l.rest) AS used
+          FROM analytics.lots l LEFT JOIN spent s USING (user_id))
+    SELECT user_id, transfer_id, purchase_id, created_at AS bought_at, (kept - used)::bigint AS credits,
+           analytics.worth(amount_krw, credits, kept) - analytics.worth(amount_krw, credits, used) AS krw
+      FROM left_over WHERE kept > used;
 
 CREATE VIEW analytics.money_by_day AS
     SELECT day, provider, sum(received)::bigint AS received_krw, sum(refunded)::bigint AS refunded_krw,
