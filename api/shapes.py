@@ -6,9 +6,18 @@ import re
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from starlette.convertors import Convertor, register_url_convertor
 
+from contracts.cards import has_card_number
 from db.pages import Page
 
 _EXAMPLE = "0197a5c1d2e37b3c9a417f2e6d5c4b3a"
@@ -32,6 +41,15 @@ UserIdPath = Annotated[str, Path(pattern=_pattern("usr"), examples=[f"usr_{_EXAM
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=255)]
 """One line of text without control characters: PostgreSQL refuses NUL, headers refuse line ends."""
+
+
+def _no_card(text: str) -> str:
+    if has_card_number(text):
+        raise ValueError("looks like a card number; card numbers must not be sent here")
+    return text
+
+
+NoCard = AfterValidator(_no_card)
 
 
 def _rfc3339(value: object) -> object:

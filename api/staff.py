@@ -15,6 +15,7 @@ from api.auth import Caller, CurrentCaller, Role
 from api.middleware import route_of
 from api.services import CurrentServices, Services, services_of
 from api.shapes import JobIdPath
+from contracts.cards import without_card_numbers
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
 from db import staff as staff_log
@@ -61,7 +62,7 @@ async def log_call(services: Services, connection: HTTPConnection, caller: Calle
     assert caller.staff_role, "only staff is logged here"
     detail = dict(connection.query_params.items())
     if body:
-        detail["body"] = body[:LOGGED_CHARS_MAX]
+        detail["body"] = without_card_numbers(body)[:LOGGED_CHARS_MAX]
     async with services.database.transaction() as session:
         await staff_log.append(
             session,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.base import Contract
+from contracts.cards import has_card_number
 from contracts.ids import JobId, PurchaseId, RefundId, UserId, purchase_workflow_id
 from contracts.payments import Checkout, Provider, PurchaseStatus, RefundReason, RefundStatus, RefundTo
 from contracts.timing import PurchaseDeadlines
@@ -64,6 +65,18 @@ class ClosePurchase(Contract):
     failure_code: str
 
 
+SUPPORT_REASONS = frozenset(
+    {
+        RefundReason.REQUESTED_BY_CUSTOMER,
+        RefundReason.DUPLICATE,
+        RefundReason.FRAUDULENT,
+        RefundReason.SERVICE_FAULT,
+        RefundReason.GOODWILL,
+    }
+)
+"""The others are the saga's own and the provider's."""
+
+
 class RefundRequest(Contract):
     """Input of the `refund` update and of the API's request. Without arguments: everything that is not spent.
 
@@ -83,6 +96,11 @@ class RefundRequest(Contract):
     def possible(self) -> bool:
         asked = [amount for amount in (self.amount_krw, self.credits) if amount is not None]
         return len(asked) < 2 and all(amount > 0 for amount in asked)
+
+    @property
+    def fit_for_support(self) -> bool:
+        """A reason that is a person's to give, and nothing of a card among the words that are kept."""
+        return self.possible and self.reason in SUPPORT_REASONS and not has_card_number(self.note)
 
 
 WEB_UI = "support:web-ui"

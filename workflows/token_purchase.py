@@ -158,9 +158,10 @@ class TokenPurchaseWorkflow:
             raise _conflict(
                 f"결제되지 않은 구매입니다. The purchase is {self._state.status}: nothing to refund."
             )
-        if request is not None and not request.possible:
+        if request is not None and not request.fit_for_support:
             raise _conflict(
-                "amount_krw 또는 credits 중 하나만, 1 이상. Give amount_krw or credits, not both, and at least 1."
+                "amount_krw 또는 credits 중 하나만 1 이상, 사유는 안내에 있는 것, 메모에 카드 번호 없이. "
+                "Give amount_krw or credits, not both, at least 1; a reason of the guide; no card number in the note."
             )
 
     @workflow.update(

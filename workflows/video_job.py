@@ -137,9 +137,10 @@ class VideoJobWorkflow:
             raise _conflict(
                 "카드로 결제한 작업이 아닙니다. `give_up`을 누르세요. Not paid by card: press `give_up`."
             )
-        if request is not None and not request.possible:
+        if request is not None and not request.fit_for_support:
             raise _conflict(
-                "amount_krw 또는 credits 중 하나만, 1 이상. Give amount_krw or credits, not both, and at least 1."
+                "amount_krw 또는 credits 중 하나만 1 이상, 사유는 안내에 있는 것, 메모에 카드 번호 없이. "
+                "Give amount_krw or credits, not both, at least 1; a reason of the guide; no card number in the note."
             )
 
     def _refuse_unless_waiting_for_support(self) -> None:

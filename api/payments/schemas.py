@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from api.shapes import Body, PageQuery, PurchaseIdText, View
+from api.shapes import Body, NoCard, PageQuery, PurchaseIdText, View
 from contracts.ids import PurchaseId, RefundId
 from contracts.payments import (
     Checkout,
@@ -19,7 +19,7 @@ from contracts.payments import (
 )
 
 PackageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-PaymentMethod = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
+PaymentMethod = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,255}$"), NoCard]
 """A saved card in the provider's words: Stripe's `pm_...`, PortOne's billing key. Never a card number."""
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from api.payments.schemas import PurchaseBase, Refund
-from api.shapes import Body, View
+from api.shapes import Body, NoCard, View
 from contracts.ids import PurchaseId, RefundId
 from contracts.payments import DisputeStatus, RefundReason, RefundStatus
 
 AMOUNT_MAX = 10_000_000
 """Won or credits; far above every purchase."""
 
-Note = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=1000)]
+Note = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=1000), NoCard]
 
 SupportReason = Literal[
     RefundReason.REQUESTED_BY_CUSTOMER,

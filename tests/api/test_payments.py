@@ -239,6 +239,8 @@ WRONG_WISHES = [
     ({"package": "100", "provider": "paypal"}, "validation_failed"),
     ({"package": 100}, "validation_failed"),
     ({"package": "100", "payment_method": "4242 4242 4242 4242"}, "validation_failed"),
+    ({"package": "100", "payment_method": "4242424242424242"}, "validation_failed"),
+    ({"package": "100", "payment_method": "pm-4000-0025-0000-3155"}, "validation_failed"),
     ({"package": "100", "krw": 1}, "validation_failed"),
     ({}, "validation_failed"),
 ]

@@ -95,7 +95,10 @@ async def test_what_is_spent_held_or_never_paid_cannot_be_refunded(till: Till) -
     for reason in ("job_failed", "because"):
         answer = await refunds(till, sam, purchase["id"], reason=reason)
         assert_problem(answer, 422, "validation_failed")
+    card = await refunds(till, sam, purchase["id"], note="to 4242 4242 4242 4242 please")
+    assert_problem(card, 422, "validation_failed")
     assert await till.rows("SELECT id FROM refunds") == []
+    assert await till.rows("SELECT id FROM staff_log WHERE detail::text LIKE '%4242%'") == []
 
 
 async def test_support_see_everything_but_the_card_and_are_written_down(till: Till) -> None:

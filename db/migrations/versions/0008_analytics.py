@@ -48,8 +48,8 @@ REVENUE = """
 -- Paid credits are a liability until they are spent. A job that a card pays for spends its own charge; everything else
 -- is spent first in, first out. A lot is one purchase, or one gift of paid credits (worth no won). What was refunded
 -- or frozen is cut from its end (`kept`), its own job takes from its beginning (`own`), and `first` and `last` place
--- the rest in the line of all paid credits of its user. A charge stands there from the moment on when its job let go of it,
--- because nobody else could spend it before: so what is reported for an old capture is not changed by a new one.
+-- the rest in the line of all paid credits of its user. A charge stands there from the moment on when its job let go
+-- of it, because nobody else could spend it before: what is reported for an old capture is not changed by a new one.
 CREATE VIEW analytics.lots AS
     WITH cut AS (
         SELECT purchase_id, sum(credits) AS credits FROM (
