@@ -65,7 +65,8 @@ async def saga_audit(session: AsyncSession, job_id: JobId) -> SagaAudit:
     head = (await session.execute(HEAD, {"job": job_id})).one_or_none()
     if head is None:
         raise EchoError(Code.NOT_FOUND, f"no job {job_id}")
-    rows = await session.execute(ENTRIES, {"job": job_id, "purchase": head.purchase_id or ""})
+    # Without a purchase the job's own id stands in, which no purchase has; staff's lists have the empty one.
+    rows = await session.execute(ENTRIES, {"job": job_id, "purchase": head.purchase_id or job_id})
     workflows = [job_workflow_id(job_id)]
     if head.purchase_id:
         workflows.append(purchase_workflow_id(PurchaseId(head.purchase_id)))

@@ -85,7 +85,10 @@ async def test_support_and_users_may_not_export_the_books(login: Login, api: Api
         assert_problem(await person.get(f"{JOURNAL}/key"), 403, "forbidden")
 
 
-async def test_a_platform_without_a_key_says_so(login: Login) -> None:
+async def test_a_platform_without_a_key_says_so(
+    login: Login, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.services.settings, "signing_key", SecretStr(""))
     assert_problem(await login("books", "finance").get(f"{JOURNAL}/key"), 503, "signing_unavailable")
 
 

@@ -100,7 +100,11 @@ async def test_prices_and_limits_need_no_token(anonymous: httpx.AsyncClient) -> 
     pricing = (await anonymous.get("/v1/pricing")).json()
 
     assert pricing["kinds"][0]["credits_per_started_minute"] == 10
-    assert {"credits": 100, "krw": 10_000} in pricing["packages"]
+    assert {(package["credits"], package["krw"]) for package in pricing["packages"]} == {
+        (100, 10_000),
+        (500, 40_000),
+        (1_000, 70_000),
+    }
     assert pricing["upload_bytes_max"] == 5 * 1024**3
 
 
