@@ -241,8 +241,8 @@ async def _everything(database: Database) -> list[str]:
 
 
 def _comparable(answer: Any) -> Any:
-    """Without the ids, which are the scene's own."""
+    """Without the ids and moments, which are the scene's own."""
     if isinstance(answer, Job):
         return answer.status, answer.quote_credits
-    ids = {"transfer_id", "refund_id", "purchase_id", "job_id"}
-    return answer.model_dump(exclude=ids) if isinstance(answer, BaseModel) else answer
+    own = {"transfer_id", "refund_id", "purchase_id", "job_id", "paid_at"}
+    return answer.model_dump(exclude=own) if isinstance(answer, BaseModel) else answer
