@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from contracts.base import Contract
 from contracts.cards import has_card_number
 from contracts.ids import JobId, PurchaseId, RefundId, UserId, purchase_workflow_id
@@ -47,9 +49,21 @@ class PurchaseState(Contract):
     refunded_krw: int = 0
     refunds_open: int = 0
     """Refunds requested or pending."""
+    refunding: dict[RefundId, int] = Field(default_factory=dict[RefundId, int])
+    """The won of each of them."""
     refunds_failed: int = 0
     """Refunds that the provider could not pay and nobody has seen to."""
     disputes_open: int = 0
+    disputed_krw: int = 0
+    """Of open disputes, as far as it is booked."""
+    credits_frozen: int = 0
+    """By open disputes."""
+    lost_krw: int = 0
+    """What banks have kept."""
+    credits_lost: int = 0
+    """Credits that went with it."""
+    credits_owed: int = 0
+    """Credits that were spent before and have become the customer's debt."""
     job_id: JobId | None = None
     failure_code: str | None = None
     detail: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
@@ -229,13 +229,25 @@ def _require_same(purchase: Purchase, payment: PaymentState) -> None:
 
 
 STANDING = text("""
-    SELECT coalesce(sum(amount_krw) FILTER (WHERE status = 'SUCCEEDED'), 0)::bigint AS refunded_krw,
-           count(*) FILTER (WHERE status IN ('REQUESTED', 'PENDING')) AS refunds_open,
-           count(*) FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL) AS refunds_failed,
-           (SELECT count(*) FROM disputes WHERE purchase_id = :purchase_id AND status = 'OPEN') AS disputes_open,
-           (array_agg(failure ORDER BY seq DESC)
-               FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL))[1] AS failure
-      FROM refunds WHERE purchase_id = :purchase_id""")
+    WITH disputed AS (
+        SELECT count(*) FILTER (WHERE status = 'OPEN') AS disputes_open,
+               coalesce(sum(amount_krw) FILTER (WHERE status = 'OPEN'), 0)::bigint AS disputed_krw,
+               coalesce(sum(credits_frozen) FILTER (WHERE status = 'OPEN'), 0)::bigint AS credits_frozen,
+               coalesce(sum(amount_krw) FILTER (WHERE status = 'LOST'), 0)::bigint AS lost_krw,
+               coalesce(sum(credits_frozen) FILTER (WHERE status = 'LOST'), 0)::bigint AS credits_lost,
+               coalesce(sum(credits_owed), 0)::bigint AS credits_owed
+          FROM disputes WHERE purchase_id = :purchase_id
+    ), refunded AS (
+        SELECT coalesce(sum(amount_krw) FILTER (WHERE status = 'SUCCEEDED'), 0)::bigint AS refunded_krw,
+               count(*) FILTER (WHERE status IN ('REQUESTED', 'PENDING')) AS refunds_open,
+               coalesce(jsonb_object_agg(id, amount_krw) FILTER (WHERE status IN ('REQUESTED', 'PENDING')), '{}')
+                   AS refunding,
+               count(*) FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL) AS refunds_failed,
+               (array_agg(failure ORDER BY seq DESC)
+                   FILTER (WHERE status = 'FAILED' AND dismissed_at IS NULL))[1] AS failure
+          FROM refunds WHERE purchase_id = :purchase_id
+    )
+    SELECT * FROM refunded, disputed""").columns(refunding=JSONB)
 
 
 async def _state(session: AsyncSession, purchase: Purchase, provider_status: str = "") -> PurchaseState:
@@ -247,8 +259,14 @@ async def _state(session: AsyncSession, purchase: Purchase, provider_status: str
         amount_krw=purchase.amount_krw,
         refunded_krw=standing.refunded_krw,
         refunds_open=standing.refunds_open,
+        refunding=standing.refunding,
         refunds_failed=standing.refunds_failed,
         disputes_open=standing.disputes_open,
+        disputed_krw=standing.disputed_krw,
+        credits_frozen=standing.credits_frozen,
+        lost_krw=standing.lost_krw,
+        credits_lost=standing.credits_lost,
+        credits_owed=standing.credits_owed,
         job_id=purchase.job_id,
         failure_code=purchase.failure_code,
         detail=standing.failure or "",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from contracts.errors import Code, sentence
+from contracts.ids import RefundId
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput, PurchaseState
 from workflows.faults import Fault
@@ -35,6 +37,10 @@ class PurchaseCard:
     state: PurchaseState
     fault: Fault | None = None
     """What the provider has refused to answer."""
+    asked: Mapping[RefundId, int] = field(default_factory=dict[RefundId, int])
+    """Won of refunds that were pressed here since the state was read."""
+    more_asked: bool = False
+    """Others were asked for since; the state that is read next knows of how much."""
 
     @property
     def needs_attention(self) -> bool:
@@ -49,11 +55,7 @@ class PurchaseCard:
             parts.append(_why(self.state.failure_code, self.state.detail))
         if self.fault is not None:
             parts.append(_why(self.fault.code, f"{self.fault.step}: {self.fault.detail}"))
-        if self.state.disputes_open:
-            parts.append(
-                "**분쟁:** 카드사가 심사 중이며 해당 크레딧은 동결되어 있습니다.\n"
-                "**Dispute:** the bank decides; its credits are frozen."
-            )
+        parts.extend(self._disputes())
         parts.append(self._buttons())
         return "\n\n".join(parts)
 
@@ -75,10 +77,34 @@ class PurchaseCard:
         if self.state.refunded_krw:
             ko += f", {self.state.refunded_krw:,}원 환불됨"
             en += f", {self.state.refunded_krw:,} won refunded"
-        if self.state.refunds_open:
-            ko += f", 환불 {self.state.refunds_open}건 진행 중"
-            en += f", {self.state.refunds_open} refund(s) on the way to the card"
+        open_ = {**self.asked, **self.state.refunding}
+        # A state that an older worker read counts refunds, but does not say of how much.
+        count = max(len(open_), self.state.refunds_open)
+        if count:
+            on_way = f"{sum(open_.values()):,}" if open_ else None
+            ko += f", 환불 {count}건{f' {on_way}원' if on_way else ''} 진행 중"
+            en += f", {count} refund(s){f' of {on_way} won' if on_way else ''} on the way to the card"
+        if self.more_asked:
+            ko += ", 새 환불 요청을 보내는 중"
+            en += ", a refund that was just asked for is being sent"
         return f"{ko}\n{en}"
+
+    def _disputes(self) -> Iterator[str]:
+        state = self.state
+        if state.disputes_open:
+            won, frozen = state.disputed_krw, state.credits_frozen
+            yield (
+                f"**분쟁:** {won:,}원을 카드사가 심사 중이며 {frozen} 크레딧이 동결되어 있습니다.\n"
+                f"**Dispute:** the bank decides about {won:,} won; {frozen} credits are frozen."
+            )
+        if state.lost_krw:
+            won, lost, owed = state.lost_krw, state.credits_lost, state.credits_owed
+            yield (
+                f"**진 분쟁:** 카드사가 {won:,}원을 가져갔습니다. {lost} 크레딧이 회수되었고, "
+                f"이미 쓴 {owed} 크레딧은 고객의 빚이 되었습니다.\n"
+                f"**Lost dispute:** the bank took {won:,} won back, and {lost} credits with it; "
+                f"{owed} credits, already spent, became the customer's debt."
+            )
 
     def _buttons(self) -> str:
         if self.state.refunds_failed:

@@ -21,7 +21,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from contracts import timing
 from contracts.errors import Code, sentence
-from contracts.payments import ProviderEvent, PurchaseStatus
+from contracts.ids import RefundId
+from contracts.payments import ProviderEvent, PurchaseStatus, RefundStatus
 from contracts.purchases import (
     WEB_UI,
     CheckoutAnswer,
@@ -62,6 +63,10 @@ class TokenPurchaseWorkflow:
         self._money_back = False
         """A refund or dispute was reported, perhaps before the payment itself was known."""
         self._refunds_due = False
+        self._asked: dict[RefundId, int] = {}
+        """Won of refunds that were pressed here and that no look has seen yet."""
+        self._more_asked = 0
+        """Such refunds that the API has announced, of unknown won."""
         self._fault: Fault | None = None
         self._looks = 0
         """Looks at the provider since the latest news."""
@@ -105,6 +110,8 @@ class TokenPurchaseWorkflow:
     @workflow.signal(description="A refund is written down; send it. 환불 요청을 결제사로 보냅니다.")
     def refund_requested(self) -> None:
         self._refunds_due = True
+        self._more_asked += 1
+        self._draw()
 
     @workflow.signal(
         description="Cancel, unless it is paid already. 결제 전이면 구매를 취소합니다.",
@@ -149,6 +156,9 @@ class TokenPurchaseWorkflow:
         except ActivityError as error:
             raise _refusal(Fault.of(error)) from error
         self._refunds_due = True
+        if refunded.status in (RefundStatus.REQUESTED, RefundStatus.PENDING):
+            self._asked[refunded.refund_id] = refunded.amount_krw
+        self._draw()
         won, credits = refunded.amount_krw, refunded.credits
         return f"{won}원 환불 ({credits} 크레딧). Refunding {won} won for {credits} credits."
 
@@ -299,6 +309,7 @@ class TokenPurchaseWorkflow:
 
     async def _look(self, step: Coroutine[Any, Any, PurchaseState]) -> None:
         """Asks the provider. What it refuses for good is shown to support and asked again at the next look."""
+        seen, more_seen = tuple(self._asked), self._more_asked
         try:
             state = await step
         except ActivityError as error:
@@ -306,6 +317,9 @@ class TokenPurchaseWorkflow:
             self._show()
         else:
             self._fault = None
+            # What was asked for meanwhile may be younger than this state.
+            self._asked = {refund: won for refund, won in self._asked.items() if refund not in seen}
+            self._more_asked -= more_seen
             self._note(state)
 
     def _next_look(self, looks: Looks) -> timedelta:
@@ -330,8 +344,7 @@ class TokenPurchaseWorkflow:
 
     def _show(self) -> None:
         """Card and search attributes, which speak of the same moment."""
-        card = PurchaseCard(self._purchase, self._state, self._fault)
-        workflow.set_current_details(card.markdown())
+        card = self._draw()
         shown = self._state.status.value, card.needs_attention
         if shown == self._shown:
             return
@@ -339,6 +352,14 @@ class TokenPurchaseWorkflow:
         workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - their overload is untyped
             [search.PURCHASE_STATUS.value_set(shown[0]), search.NEEDS_ATTENTION.value_set(shown[1])]
         )
+
+    def _draw(self) -> PurchaseCard:
+        """The card alone, which is no command: it may be drawn at any time."""
+        card = PurchaseCard(
+            self._purchase, self._state, self._fault, asked=self._asked, more_asked=self._more_asked > 0
+        )
+        workflow.set_current_details(card.markdown())
+        return card
 
     def _outcome(self) -> PurchaseOutcome:
         paid = self._state.status is PurchaseStatus.PAID

@@ -461,6 +461,25 @@ async def test_a_refund_and_a_dispute_together_take_what_was_paid(database: Data
     assert (await refund(database, purchase)).amount_krw == 10_000
 
 
+async def test_the_state_of_a_purchase_tells_what_is_on_its_way_disputed_and_lost(database: Database) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user)
+    await spend(database, user, 60)
+    asked = await refund(database, purchase, credits=10)
+    await dispute(database, purchase, OPEN)
+    async with database.read() as session:
+        state = await purchases.state(session, purchase.id)
+    assert state.refunding == {asked.refund_id: 1_000}
+    assert (state.disputed_krw, state.credits_frozen, state.lost_krw) == (9_000, 30, 0)
+
+    await provider_says(database, asked, "succeeded")
+    await dispute(database, purchase, LOST)
+    async with database.read() as session:
+        state = await purchases.state(session, purchase.id)
+    assert (state.refunding, state.disputed_krw, state.credits_frozen) == ({}, 0, 0)
+    assert (state.lost_krw, state.credits_lost, state.credits_owed) == (9_000, 30, 60)
+
+
 async def test_refund_and_dispute_at_once_never_take_more_than_was_paid(database: Database) -> None:
     user = await a_user(database)
     for _ in range(4):

@@ -3,6 +3,7 @@ is accounted for, and no button gives more back than was paid and is not spent."
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -74,6 +75,29 @@ async def test_a_provider_that_is_away_delays_a_refund_and_pays_it_once(shop: Sh
         await shop.stripe.control.post("faults", match="POST /v1/refunds", kind=kind)
     await shop.handle(purchase).execute_update("refund")
     await shop.refunded(purchase, ("SUCCEEDED", 10_000, 100))
+    await shop.assert_agreed()
+
+
+async def test_the_card_shows_a_refund_on_its_way_while_the_provider_is_away(shop: Shop) -> None:
+    purchase = await paid(shop)
+    await shop.stripe.control.post("faults", match="POST /v1/refunds", kind="500", times=1000)
+    handle = shop.handle(purchase)
+    for _ in range(2):
+        await handle.execute_update("refund", RefundRequest(amount_krw=3_000, request_id="ticket-8"))
+    assert "1 refund(s) of 3,000 won on the way" in await card_of(handle)
+    await handle.execute_update("refund", RefundRequest(amount_krw=2_000))
+    card = await card_of(handle)
+    assert "2 refund(s) of 5,000 won on the way" in card
+    assert "환불 2건 5,000원 진행 중" in card
+    await handle.signal("refund_requested")
+    assert "just asked for" in await card_of(handle)
+
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.delete(f"{shop.stripe.url}/standin/faults")).raise_for_status()
+    await shop.refunded(purchase, ("SUCCEEDED", 3_000, 30), ("SUCCEEDED", 2_000, 20))
+    await until(lambda: says(shop, purchase, "5,000 won refunded"))
+    await until(lambda: says(shop, purchase, "just asked for", there=False))
+    assert "on the way" not in await card_of(handle)
     await shop.assert_agreed()
 
 
@@ -165,13 +189,15 @@ async def test_a_dispute_freezes_the_credits_until_the_bank_has_decided(shop: Sh
         return (await shop.balance(purchase.user_id)).available == credits
 
     await until(lambda: available(0))
-    await until(lambda: says(shop, purchase, "the bank decides"))
+    await until(lambda: says(shop, purchase, "the bank decides about 10,000 won; 100 credits are frozen"))
     await shop.assert_agreed()
 
     await shop.stripe.control.post(f"disputes/{dispute['id']}/close", outcome=outcome)
     await shop.hear(purchase)
     await until(lambda: says(shop, purchase, "the bank decides", there=False))
     assert (await shop.balance(purchase.user_id)).available == (100 if outcome == "won" else 0)
+    lost = "took 10,000 won back, and 100 credits with it; 0 credits, already spent"
+    assert await says(shop, purchase, lost, there=outcome == "lost")
     await shop.assert_agreed()
 
 
