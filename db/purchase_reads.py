@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.ids import JobId, PurchaseId
 from contracts.payments import Provider
-from db.tables_money import Price, Purchase, Refund
+from db.tables_money import Dispute, Price, Purchase, Refund
 
 
 async def refunds_of(
@@ -22,6 +22,18 @@ async def refunds_of(
         query = select(Refund).where(Refund.purchase_id.in_(purchase_ids)).order_by(Refund.seq)
         for refund in await session.scalars(query):
             found[refund.purchase_id].append(refund)
+    return found
+
+
+async def disputes_of(
+    session: AsyncSession, purchase_ids: Collection[PurchaseId]
+) -> Mapping[PurchaseId, Sequence[Dispute]]:
+    """Oldest first; empty for a purchase without any."""
+    found: defaultdict[PurchaseId, list[Dispute]] = defaultdict(list)
+    if purchase_ids:
+        query = select(Dispute).where(Dispute.purchase_id.in_(purchase_ids))
+        for dispute in await session.scalars(query.order_by(Dispute.opened_at, Dispute.provider_ref)):
+            found[dispute.purchase_id].append(dispute)
     return found
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.payments.schemas import Dispute
+from api.payments.view import dispute_view
 from api.shapes import View
 from contracts.errors import Code, EchoError
 from contracts.ids import PurchaseId, purchase_workflow_id
@@ -45,6 +47,8 @@ class Receipt(View):
     refunds: tuple[ReceiptRefund, ...]
     """Those that have reached the card."""
     refunded_krw: int
+    disputes: tuple[Dispute, ...]
+    """Payments that a bank takes back, open and closed."""
     issued_at: datetime
     signature: str | None = Field(default=None, examples=["eyJhbGciOiJFZERTQSJ9..MEUC"])
 
@@ -61,6 +65,7 @@ async def receipt_of(session: AsyncSession, purchase: tables.Purchase, settings:
         for row in (await purchase_reads.refunds_of(session, [purchase.id]))[purchase.id]
         if row.status is RefundStatus.SUCCEEDED
     ]
+    disputed = await purchase_reads.disputes_of(session, [purchase.id])
     receipt = Receipt(
         purchase_id=purchase.id,
         user_id=purchase.user_id,
@@ -83,6 +88,7 @@ async def receipt_of(session: AsyncSession, purchase: tables.Purchase, settings:
             for row in done
         ),
         refunded_krw=sum(row.amount_krw for row in done),
+        disputes=tuple(dispute_view(row) for row in disputed[purchase.id]),
         issued_at=datetime.now(UTC),
     )
     key = signing_key(settings.signing_key.get_secret_value())

@@ -11,6 +11,7 @@ from api.shapes import Body, NoCard, PageQuery, PurchaseIdText, View
 from contracts.ids import PurchaseId, RefundId
 from contracts.payments import (
     Checkout,
+    DisputeStatus,
     Provider,
     PurchaseStatus,
     RefundReason,
@@ -54,6 +55,20 @@ class Refund(View):
     finished_at: datetime | None
 
 
+class Dispute(View):
+    """A payment that a bank takes back, or means to."""
+
+    amount_krw: int
+    """Of the purchase; what was refunded before is not in dispute."""
+    status: DisputeStatus
+    credits_frozen: int
+    """Taken out of the balance: for good once lost, back once won."""
+    credits_owed: int
+    """Of a lost one: credits that were spent before, now a debt."""
+    opened_at: datetime
+    closed_at: datetime | None
+
+
 class PurchaseBase(View):
     """What everybody who may see a purchase sees of it."""
 
@@ -79,6 +94,8 @@ class Purchase(PurchaseBase):
     """A purchase as its owner sees it."""
 
     refunds: tuple[Refund, ...]
+    """Oldest first."""
+    disputes: tuple[Dispute, ...]
     """Oldest first."""
     payment_method: str | None
     status_url: str

@@ -24,11 +24,14 @@ async def purchase_view(
 async def purchase_views(
     session: AsyncSession, purchases: Sequence[tables.Purchase], links: Links, locale: str
 ) -> tuple[schemas.Purchase, ...]:
-    refunded = await purchase_reads.refunds_of(session, [purchase.id for purchase in purchases])
+    ids = [purchase.id for purchase in purchases]
+    refunded = await purchase_reads.refunds_of(session, ids)
+    disputed = await purchase_reads.disputes_of(session, ids)
     return tuple(
         schemas.Purchase(
             **base_fields(purchase, refunded[purchase.id], locale),
             refunds=tuple(refund_view(row) for row in refunded[purchase.id]),
+            disputes=tuple(dispute_view(row) for row in disputed[purchase.id]),
             payment_method=purchase.payment_method,
             status_url=links.payment(purchase.id),
             cancel_url=links.payment(purchase.id, "cancel"),
@@ -66,4 +69,15 @@ def refund_view(row: tables.Refund) -> schemas.Refund:
         reason=row.reason,
         created_at=row.created_at,
         finished_at=row.finished_at,
+    )
+
+
+def dispute_view(row: tables.Dispute) -> schemas.Dispute:
+    return schemas.Dispute(
+        amount_krw=row.amount_krw,
+        status=row.status,
+        credits_frozen=row.credits_frozen,
+        credits_owed=row.credits_owed,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
     )

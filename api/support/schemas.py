@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.payments.schemas import PurchaseBase, Refund
+from api.payments.schemas import Dispute, PurchaseBase, Refund
 from api.shapes import Body, NoCard, View
 from contracts.ids import PurchaseId, RefundId
-from contracts.payments import DisputeStatus, RefundReason, RefundStatus
+from contracts.payments import RefundReason, RefundStatus
 
 AMOUNT_MAX = 10_000_000
 """Won or credits; far above every purchase."""
@@ -67,14 +67,9 @@ class SupportRefund(Refund):
     """The card could not take it: the credits were given back, and somebody must see to it."""
 
 
-class Dispute(View):
-    amount_krw: int
-    credits_frozen: int
-    credits_owed: int
-    status: DisputeStatus
+class SupportDispute(Dispute):
     reason: str
-    opened_at: datetime
-    closed_at: datetime | None
+    """The bank's, in the provider's words."""
 
 
 class Event(View):
@@ -92,7 +87,7 @@ class SupportPurchase(PurchaseBase):
     user_id: str
     refunds: tuple[SupportRefund, ...]
     refundable: Refundable
-    disputes: tuple[Dispute, ...]
+    disputes: tuple[SupportDispute, ...]
     events: tuple[Event, ...]
     """Oldest first."""
     workflow_id: str

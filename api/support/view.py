@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.links import workflow_ui_url
-from api.payments.view import base_fields, refund_view
+from api.payments.view import base_fields, dispute_view, refund_view
 from api.support import schemas
 from contracts.ids import purchase_workflow_id
 from contracts.payments import RefundStatus
@@ -28,15 +28,7 @@ async def support_view(
         user_id=purchase.user_id,
         refundable=schemas.Refundable(credits=part.credits, amount_krw=part.krw),
         disputes=tuple(
-            schemas.Dispute(
-                amount_krw=dispute.amount_krw,
-                credits_frozen=dispute.credits_frozen,
-                credits_owed=dispute.credits_owed,
-                status=dispute.status,
-                reason=dispute.reason,
-                opened_at=dispute.opened_at,
-                closed_at=dispute.closed_at,
-            )
+            schemas.SupportDispute(**dict(dispute_view(dispute)), reason=dispute.reason)
             for dispute in await freezes.of_purchase(session, purchase.id)
         ),
         events=tuple(

@@ -311,5 +311,29 @@ async def test_a_receipt_says_what_was_paid_and_is_signed(till: Till) -> None:
     )
     [transfer] = await till.rows("SELECT id::text FROM transfers WHERE kind = 'purchase'")
     assert receipt["transfer_id"] == transfer["id"]
+    assert receipt["disputes"] == []
     assert signer(receipt)
     assert signer({**receipt, "amount_krw": 1}) is None
+
+
+async def test_a_dispute_is_shown_to_its_customer_and_on_the_receipt(till: Till) -> None:
+    alice = till.person("alice")
+    purchase = await till.bought(alice)
+    assert purchase["disputes"] == []
+    [row] = await till.rows("SELECT provider_ref FROM purchases WHERE id = :id", id=purchase["id"])
+    made = await till.stripe.control.post("disputes", payment_intent=row["provider_ref"])
+
+    async def shown(status: str) -> bool:
+        disputes = (await alice.get(purchase["status_url"])).json()["purchase"]["disputes"]
+        return [dispute["status"] for dispute in disputes] == [status]
+
+    await until(lambda: shown("OPEN"))
+    await till.stripe.control.post(f"disputes/{made['id']}/close", outcome="lost")
+    await until(lambda: shown("LOST"))
+    [dispute] = (await alice.get(purchase["status_url"])).json()["purchase"]["disputes"]
+    assert dispute["closed_at"] > dispute["opened_at"]
+    assert (dispute["amount_krw"], dispute["credits_frozen"], dispute["credits_owed"]) == (10_000, 100, 0)
+    receipt = (await alice.get(purchase["receipt_url"])).json()
+    assert receipt["disputes"] == [dispute]
+    assert signer({**receipt, "disputes": []}) is None
+    assert (await alice.get("/v1/payments")).json()["data"][0]["disputes"] == [dispute]
