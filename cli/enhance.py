@@ -16,6 +16,7 @@ from cli.videofile import VideoFile, inspect, sha256_of
 from cli.waiting import check_output, fetch, require_success, wait_for
 from contracts.errors import Code
 from contracts.jobs import JobStatus
+from contracts.payments import PurchaseStatus
 
 PARAMS = ("scale", "fps", "upscaler", "strength")
 
@@ -33,12 +34,14 @@ def enhance(context: Context, options: Namespace) -> Exit:
     screen.document("job", job)
     if pending.resumed:
         screen.note(messages("resuming", job=job["id"]))
-    _tell_of_price(context, job)
-    if job.get("duplicate"):
-        screen.note(messages("duplicate"))
-    if job["status"] == JobStatus.CREATED and job.get("upload"):
-        _upload(context, job, video, resumed=pending.resumed)
-    if not options.wait:
+    lost = _lost(job)
+    if not lost:
+        _tell_of_price(context, job)
+        if job.get("duplicate"):
+            screen.note(messages("duplicate"))
+        if job["status"] == JobStatus.CREATED and job.get("upload"):
+            lost = not _upload(context, job, video, resumed=pending.resumed)
+    if not (options.wait or lost):
         pending.forget()
         screen.say(messages("started", job=job["id"]))
         return Exit.OK
@@ -89,6 +92,15 @@ def _tell_of_price(context: Context, job: dict[str, Any]) -> None:
         screen.note(messages("pay_in_app", purchase=charge["purchase_id"]))
 
 
+def _lost(job: dict[str, Any]) -> bool:
+    """It ended without a result, or will in a moment: its payment came to nothing."""
+    status, charge = JobStatus(job["status"]), job["charge"]
+    if status.settled:
+        return status is not JobStatus.SUCCEEDED
+    payment = PurchaseStatus(charge["status"]) if charge else PurchaseStatus.PAID
+    return payment.settled and payment is not PurchaseStatus.PAID
+
+
 def _take_on(api: Api, user_id: str, body: dict[str, Any]) -> tuple[dict[str, Any], Pending]:
     """The job of this request: a new one, or the unfinished one of an earlier run, as it stands now."""
     pending = pending_job(api.login.api_url, user_id, body)
@@ -109,17 +121,23 @@ def _take_on(api: Api, user_id: str, body: dict[str, Any]) -> tuple[dict[str, An
     return {**job, **now}, pending
 
 
-def _upload(context: Context, job: dict[str, Any], video: VideoFile, *, resumed: bool) -> None:
+def _upload(context: Context, job: dict[str, Any], video: VideoFile, *, resumed: bool) -> bool:
+    """False when the job ended meanwhile: its card was declined, or somebody cancelled it elsewhere."""
     api, messages, screen = context.api, context.messages, context.screen
     try:
         if resumed and _announce(api, job):
-            return
+            return True
         target = api.call("POST", f"/v1/jobs/{job['id']}/upload").json() if resumed else job["upload"]
         with screen.bytes_bar(messages("uploading"), video.bytes) as on_bytes:
             send_file(api, job["id"], target, video.path, on_bytes)
         if not _announce(api, job):
             raise Stop(Exit.UNREACHABLE, messages("upload_incomplete"))
+        return True
     except (KeyboardInterrupt, Stop) as end:
+        # A job that has ended takes no file any more: how it ended says more than the refusal.
+        refused = isinstance(end, Refused) and end.exit is not Exit.UNREACHABLE
+        if refused and _lost(api.get(f"/v1/jobs/{job['id']}")):
+            return False
         if isinstance(end, KeyboardInterrupt) or end.exit is Exit.UNREACHABLE:
             screen.note(messages("resume_upload", path=video.path))
         raise

@@ -14,10 +14,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "exit codes: 0 done · 1 the job failed, was canceled or expired; a journal is not as it was signed "
         "· 2 wrong usage, unknown or impossible · 3 not signed in or not allowed · 4 not enough credits "
         "· 5 the file was not accepted "
-        "· 6 server not reachable · 7 not paid · 130 interrupted. More: docs/cli.md",
+        "· 6 server not reachable · 7 not paid, or not yet · 130 interrupted. More: docs/cli.md",
         "종료 코드: 0 완료 · 1 작업 실패·취소·만료, 장부가 봉인과 다름 · 2 잘못된 사용법, 없거나 할 수 없는 요청 "
         "· 3 로그인 안 됨 또는 권한 없음 · 4 크레딧 부족 · 5 받을 수 없는 파일 · 6 서버에 연결할 수 없음 "
-        "· 7 결제 안 됨 · 130 중단됨. 자세히: docs/cli.md",
+        "· 7 결제 안 됨(아직 포함) · 130 중단됨. 자세히: docs/cli.md",
     ),
     "help_login": ("sign in and remember it", "로그인하고 기억합니다"),
     "help_enhance": ("enhance a video: 2x resolution, 60 fps", "영상 화질을 높입니다: 해상도 2배, 60fps"),
@@ -165,6 +165,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bought": (
         "{credits} credits bought for {amount} won.",
         "크레딧 {credits}개를 {amount}원에 샀습니다.",
+    ),
+    "awaiting_payment": (
+        "Waiting for the payment service ({purchase}).",
+        "결제사의 응답을 기다리는 중입니다 ({purchase}).",
     ),
     "pay_in_app": (
         "Complete the payment in the app, then: echoshot payments show {purchase}",

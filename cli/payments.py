@@ -52,10 +52,8 @@ def buy(context: Context, options: Namespace) -> Exit:
     if not status.settled:
         if answer["checkout"]:
             pending.forget()  # what follows is up to a person: nothing is charged by itself any more
-            screen.say(messages("pay_in_app", purchase=purchase["id"]))
-        else:
-            screen.say(messages("pay_later", purchase=purchase["id"]))
-        return Exit.OK
+            raise Stop(Exit.NOT_PAID, messages("pay_in_app", purchase=purchase["id"]))
+        raise Stop(Exit.NOT_PAID, messages("pay_later", purchase=purchase["id"]))
     pending.forget()
     if status is not PurchaseStatus.PAID:
         failure = purchase["failure"] or {"code": "", "message": ""}
@@ -110,11 +108,14 @@ def _send(context: Context, pending: Pending) -> dict[str, Any]:
 
 def _wait(context: Context, answer: dict[str, Any], *, saved_card: bool) -> dict[str, Any]:
     """Until it is settled or a person must act: in the app, or for the bank."""
-    deadline = time.monotonic() + WAIT_S
+    deadline, told = time.monotonic() + WAIT_S, False
     while time.monotonic() < deadline:
         settled = PurchaseStatus(answer["purchase"]["status"]).settled
         if settled or answer["action_required"] or (answer["checkout"] and not saved_card):
             break
+        if not told:
+            context.screen.note(context.messages("awaiting_payment", purchase=answer["purchase"]["id"]))
+            told = True
         time.sleep(POLL_S)
         answer = context.api.get(f"/v1/payments/{answer['purchase']['id']}")
     return answer

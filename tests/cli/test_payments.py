@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from cli.api import Api
+from cli.enhance import _take_on
 from cli.exits import Exit
+from cli.pending import Pending
 from contracts.settings import Settings
 from dev.servers.issuer import Issuer
 from dev.servers.standins import StripeStandIn
@@ -20,21 +25,26 @@ from tests.workflows.house import workers
 
 
 @pytest_asyncio.fixture
-async def till(
+async def closed_till(
     platform_settings: Settings,
     temporal_client: Client,
     stripe_standin: StripeStandIn,
     issuer: Issuer,
     echoshot: Echoshot,
 ) -> AsyncIterator[Till]:
-    """A customer without credits is signed in."""
+    """A customer without credits is signed in; no worker answers yet."""
     async with open_till(platform_settings, temporal_client, stripe_standin, issuer) as opened:
         signed_in = await echoshot(
             "login", "--api", opened.api.url, "--issuer", issuer.url, "--user", uuid4().hex
         )
         assert signed_in.exit == Exit.OK
-        async with workers(opened.shop.house):
-            yield opened
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def till(closed_till: Till) -> AsyncIterator[Till]:
+    async with workers(closed_till.shop.house):
+        yield closed_till
 
 
 async def test_packages_are_listed_bought_and_found_again(till: Till, echoshot: Echoshot, home: Path):
@@ -58,7 +68,8 @@ async def test_packages_are_listed_bought_and_found_again(till: Till, echoshot: 
 
 async def test_without_a_saved_card_the_app_is_told_how_to_pay(till: Till, echoshot: Echoshot):
     ended = await echoshot("credits", "buy", "500", "--json")
-    assert ended.exit == Exit.OK
+    assert ended.exit == Exit.NOT_PAID
+    assert "Complete the payment in the app" in ended.document("error")["message"]
     answer = ended.document("purchase")
     assert answer["checkout"]["client_secret"]
     assert answer["purchase"]["status"] == "AWAITING_PAYMENT"
@@ -70,7 +81,8 @@ async def test_without_a_saved_card_the_app_is_told_how_to_pay(till: Till, echos
 
 async def test_a_card_that_asks_the_bank_is_handed_back_to_its_owner(till: Till, echoshot: Echoshot):
     ended = await echoshot("credits", "buy", "100", "--payment-method", ASKS_BANK, "--json")
-    assert ended.exit == Exit.OK
+    assert ended.exit == Exit.NOT_PAID
+    assert "Complete the payment in the app" in ended.err
     assert ended.document("purchase")["action_required"] is True
 
 
@@ -79,6 +91,27 @@ async def test_a_declined_card_ends_with_7_and_leaves_no_trace(till: Till, echos
     assert ended.exit == Exit.NOT_PAID
     assert ended.document("error")["code"] == "payment_declined"
     assert list((home / "state").rglob("*.json")) == []
+
+
+async def test_a_purchase_that_nobody_has_answered_yet_is_not_called_done(
+    closed_till: Till, echoshot: Echoshot, monkeypatch: pytest.MonkeyPatch
+):
+    wish = ("credits", "buy", "100", "--payment-method", VISA, "--json")
+    with monkeypatch.context() as patched:
+        patched.setattr("cli.payments.WAIT_S", 1.0)
+        waiting = await echoshot(*wish)
+    assert waiting.exit == Exit.NOT_PAID, waiting
+    purchase = waiting.document("purchase")["purchase"]
+    assert purchase["status"] == "CREATED"
+    assert "Waiting for the payment service" in waiting.err
+    assert "has not answered yet" in waiting.document("error")["message"]
+
+    async with workers(closed_till.shop.house):
+        again = await echoshot(*wish)
+
+    assert again.exit == Exit.OK, again
+    assert again.document("purchase")["purchase"]["id"] == purchase["id"]
+    assert len(await closed_till.shop.payments()) == 1
 
 
 async def test_a_wrong_package_is_wrong_usage(till: Till, echoshot: Echoshot, home: Path):
@@ -112,6 +145,38 @@ async def test_a_job_is_charged_to_a_card(till: Till, echoshot: Echoshot, clip: 
     charge = ended.document("job")["charge"]
     assert (charge["amount_krw"], charge["refund_to"]) == (1_000, "credits")
     assert "1000 won are charged to the card" in ended.err
+
+
+@pytest.mark.parametrize("wait", [(), ("--no-wait",)])
+async def test_a_job_whose_card_is_declined_ends_with_7_and_says_so(
+    till: Till, echoshot: Echoshot, clip: Path, home: Path, wait: tuple[str, ...]
+):
+    ended = await echoshot("enhance", clip, "--charge", DECLINED, "--json", *wait)
+    assert ended.exit == Exit.NOT_PAID, ended
+    error = ended.document("error")
+    assert error["code"] == "payment_declined"
+    assert "The card was declined. Nothing was charged." in error["message"]
+    assert list((home / "state").rglob("*.json")) == []
+
+
+async def test_nothing_is_uploaded_once_the_card_is_known_to_be_declined(
+    till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def answered_late(api: Api, *request: Any) -> tuple[dict[str, Any], Pending]:
+        job, pending = _take_on(api, *request)
+        while job["charge"]["status"] != "FAILED":
+            job |= {"charge": api.get(f"/v1/jobs/{job['id']}")["charge"]}
+        return job, pending
+
+    monkeypatch.setattr("cli.enhance._take_on", answered_late)
+    ended = await echoshot("enhance", clip, "--charge", DECLINED, "--json")
+
+    assert ended.exit == Exit.NOT_PAID, ended
+    assert "are charged" not in ended.err
+    [video] = await till.rows(
+        "SELECT object_key FROM videos WHERE id = :id", id=ended.document("job")["source_video_id"]
+    )
+    assert await asyncio.to_thread(till.shop.house.rooms.store.head, video["object_key"]) is None
 
 
 async def test_where_a_refund_goes_is_asked_only_of_a_charge(echoshot: Echoshot, clip: Path):

@@ -4,11 +4,15 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from cli.api import Api as Client
 from cli.exits import Exit
+from cli.upload import send_file
+from contracts.errors import sentence
 from contracts.ids import JobId, UserId, VideoId
 from contracts.media import Artifact
 from contracts.settings import Settings
@@ -18,7 +22,7 @@ from dev.servers.s3 import ObjectStore
 from storage.keys import source_key
 from storage.parts import PART_BYTES_MIN
 from storage.store import Store
-from tests.api.acts import media_info
+from tests.api.acts import fail, media_info
 from tests.api.serving import Api, served
 from tests.cli.conftest import Echoshot, Start, a_clip
 from tests.faulty_proxy import FaultyProxy
@@ -148,10 +152,42 @@ async def test_an_unfinished_upload_of_a_canceled_job_becomes_a_new_job(
     await until(lambda: proxy.faults == 0)
     running.interrupt()
     old = (await running.ended()).document("job")["id"]
-    await release(database, old)
+    await fail(database, old, "canceled_by_user")
     ended = await echoshot("enhance", clip, "--no-wait", "--json")
     assert ended.exit == Exit.OK, ended
     assert ended.document("job")["id"] != old
+
+
+@pytest.mark.parametrize("faults", [0, 1], ids=["the announcement", "a fresh URL"])
+@pytest.mark.parametrize(
+    ("code", "exit"), [("payment_declined", Exit.NOT_PAID), ("canceled_by_user", Exit.JOB_FAILED)]
+)
+async def test_a_job_that_ends_during_its_upload_is_reported_as_it_ended(
+    echoshot: Echoshot,
+    fan: str,
+    clip: Path,
+    proxy: FaultyProxy,
+    database: Database,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    exit: Exit,
+    faults: int,
+):
+    loop = asyncio.get_running_loop()
+
+    def ends_before_it_is_sent(api: Client, job_id: str, *rest: Any) -> None:
+        asyncio.run_coroutine_threadsafe(fail(database, job_id, code), loop).result()
+        proxy.faults = faults
+        send_file(api, job_id, *rest)
+
+    monkeypatch.setattr("cli.enhance.send_file", ends_before_it_is_sent)
+    ended = await echoshot("enhance", clip, "--no-wait", "--json")
+
+    assert ended.exit == exit, ended
+    assert ended.document("error")["code"] == code
+    assert sentence(code, "en") in ended.err
+    assert list((home / "state").rglob("*.json")) == [], "the next try is a new job"
 
 
 async def test_a_video_that_is_already_there_is_not_sent_again(
@@ -184,9 +220,3 @@ async def test_a_store_that_stays_away_is_reported_and_the_upload_kept(
     assert "can go on" in ended.err
     proxy.faults = 0
     assert (await echoshot("enhance", clip, "--no-wait")).exit == Exit.OK
-
-
-async def release(database: Database, job_id: str) -> None:
-    from tests.api.acts import fail
-
-    await fail(database, job_id, "canceled_by_user")
