@@ -19,6 +19,8 @@ def show_balance(context: Context) -> None:
     found = context.api.get("/v1/credits/balance")
     context.screen.document("balance", found)
     context.screen.say(context.messages("balance", available=found["available"], held=found["held"]))
+    if found["debt"]:
+        context.screen.say(context.messages("debt", debt=found["debt"]))
 
 
 def history(context: Context, options: Namespace) -> Exit:

@@ -162,6 +162,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{available} credits available, {held} held.",
         "사용 가능 크레딧 {available}개, 보류 {held}개.",
     ),
+    "debt": (
+        "{debt} credits are owed: they were spent, and the bank took their payment back.",
+        "갚아야 할 크레딧 {debt}개: 이미 쓴 크레딧의 결제 금액을 카드사가 가져갔습니다.",
+    ),
     "bought": (
         "{credits} credits bought for {amount} won.",
         "크레딧 {credits}개를 {amount}원에 샀습니다.",

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from sqlalchemy import text
+
 from cli.exits import Exit
+from contracts.finance import CorrectionLeg
+from contracts.ledger import AccountKind, Bucket
+from db import corrections
+from db.engine import Database
 from tests.cli.conftest import CREDITS, Echoshot
 
 
@@ -10,6 +17,25 @@ async def test_the_balance_is_told_to_people_and_to_scripts(echoshot: Echoshot, 
     assert f"{CREDITS} credits available" in (await echoshot("balance")).out
     document = (await echoshot("balance", "--json")).document("balance")
     assert (document["available"], document["held"]) == (CREDITS, 0)
+
+
+async def test_a_debt_is_told_with_the_balance(
+    echoshot: Echoshot, fan: str, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    assert "owed" not in (await echoshot("balance")).out
+    async with database.transaction() as session:
+        query = text("SELECT id FROM users WHERE subject = :subject")
+        user_id = (await session.execute(query, {"subject": fan})).scalar_one()
+        legs = (
+            CorrectionLeg(account=AccountKind.DEBT, bucket=Bucket.PAID, user_id=user_id, amount=40),
+            CorrectionLeg(account=AccountKind.LOSSES, bucket=Bucket.PAID, amount=-40),
+        )
+        asked = await corrections.propose(session, legs=legs, reason="a test", actor="finance:kim")
+        await corrections.approve(session, asked.id, "finance:lee")
+    assert "40 credits are owed" in (await echoshot("balance")).out
+    monkeypatch.setenv("LANG", "ko_KR.UTF-8")
+    assert "갚아야 할 크레딧 40개" in (await echoshot("balance")).out
+    assert (await echoshot("balance", "--json")).document("balance")["debt"] == 40
 
 
 async def test_only_an_administrator_can_give_credits(echoshot: Echoshot, fan: str):
