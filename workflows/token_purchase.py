@@ -89,9 +89,8 @@ class TokenPurchaseWorkflow:
                 self._events_due |= self._money_back
                 await self._tell_of_payment()
                 await self._care()
-            elif self._purchase.job_id is not None:
-                # Else the job that it was to pay for would learn of it at its next look only.
-                await ignoring_failure(steps.announce_payment(self._ref))
+            else:
+                await self._tell_job_of_no_payment()
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._is_called():
                 return self._outcome()
@@ -240,9 +239,15 @@ class TokenPurchaseWorkflow:
                     min(left, self._next_look(timing.PAYMENT_LOOKS)),
                 )
         if self._creation_interrupted and self._state.status is not PurchaseStatus.PAID:
+            await self._tell_job_of_no_payment()
             # A request that nobody waited for may have reached the provider after the look that closed this.
             await workflow.sleep(timing.LATE_PAYMENT, summary="a payment may still turn up")
             await self._look(steps.verify_payment(self._ref))
+
+    async def _tell_job_of_no_payment(self) -> None:
+        """Else the job that it was to pay for would learn of it at its next look only."""
+        if self._purchase.job_id is not None:
+            await ignoring_failure(steps.announce_payment(self._ref))
 
     def _ending(self) -> ClosePurchase | None:
         """Why the purchase should be closed unpaid, if it should."""

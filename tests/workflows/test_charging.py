@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 
 from contracts.errors import Code
 from contracts.jobs import Attention
 from contracts.payments import PurchaseStatus, RefundTo
 from contracts.purchases import RefundRequest
-from contracts.timing import JobDeadlines
+from contracts.timing import CHARGE_LOOK, JobDeadlines
 from contracts.video_job import JobInput
-from tests.workflows.house import card_of, failure_of
+from tests.workflows.house import card_of, failure_of, until
 from tests.workflows.shop import Shop
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
@@ -111,6 +112,27 @@ async def test_a_job_that_is_cancelled_before_or_after_the_payment_costs_nothing
     await shop.refunded(paid, ("SUCCEEDED", 1_000, 10))
     for job in (before, after):
         await ended(shop, job, "CANCELED", Code.CANCELED_BY_USER)
+    await shop.assert_agreed()
+
+
+async def test_a_job_hears_at_once_that_its_purchase_was_cancelled_while_the_provider_is_away(
+    shop: Shop,
+) -> None:
+    await shop.stripe.control.post("faults", match="POST /v1/payment_intents", kind="500", times=20)
+    job, purchase = await shop.charge()
+    await shop.start_both(job, purchase)
+
+    async def waits_for_its_next_look() -> bool:
+        events = shop.house.handle(job).fetch_history_events()
+        return any([event.event_type == EventType.EVENT_TYPE_TIMER_STARTED async for event in events])
+
+    async def has_ended() -> bool:
+        return (await shop.house.job(job)).finished_at is not None
+
+    await until(waits_for_its_next_look)
+    await shop.cancel(purchase)
+    await until(has_ended, seconds=CHARGE_LOOK.total_seconds() / 2)
+    await ended(shop, job, "FAILED", Code.PAYMENT_CANCELED)
     await shop.assert_agreed()
 
 
