@@ -86,10 +86,13 @@ class Exchange:
             if key in self._in_flight:
                 return self._render(logged, self._dialect.key_in_use(key), key)
             self._in_flight.add(key)
+        cleared = self._store.cleared
         try:
             await asyncio.sleep(
                 self._store.setting("latency_ms", 0) / 1000 + (delay_s if kind is FaultKind.SLOW else 0)
             )
+            if self._store.cleared != cleared:
+                return NoAnswer(0)
             result, replayed = self._execute(call, fingerprint, kind)
             if kind is FaultKind.SLOW_AFTER:
                 await asyncio.sleep(delay_s)

@@ -46,6 +46,8 @@ class Store:
         self.db.row_factory = sqlite3.Row
         # Off: commits outlive a kill of the process all the same; only a power cut could lose them.
         self.db.executescript("pragma journal_mode = wal; pragma synchronous = off;" + _SCHEMA)
+        self.cleared = 0
+        """How often everything was forgotten: a request that was held up meanwhile belongs to the past."""
 
     def close(self) -> None:
         self.db.close()
@@ -54,6 +56,7 @@ class Store:
         with self.transaction():
             for table in _TABLES:
                 self.db.execute(f"delete from {table}")  # noqa: S608 (names from the tuple above)
+        self.cleared += 1
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
