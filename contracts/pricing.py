@@ -12,9 +12,6 @@ CREDITS_PER_STARTED_MINUTE: dict[str, int] = {
 }
 """By job kind. At the smallest package (100 credits for 10,000 won) a credit is 100 won."""
 
-CREDIT_PACKAGES_KRW: dict[int, int] = {100: 10_000, 500: 40_000, 1_000: 70_000}
-"""Credits to won, as the price list of a new platform begins; the database's price list is what counts."""
-
 CHARGE_KRW_PER_CREDIT = 100
 """Of a job paid by card without a package. Flat, so that any part of a charge can be refunded to the won."""
 

@@ -38,7 +38,7 @@ class Customer:
 
     async def buy(self) -> dict[str, Any]:
         """A package, paid in the app; the purchase as the API tells it once the credits are there."""
-        bought = await self._post("/v1/payments/tokens", {"package": PACKAGE})
+        bought = await self.post("/v1/payments/tokens", {"package": PACKAGE})
         purchase = bought["purchase"]
         await self._pay_in_app(bought["checkout"] or (await self._checkout(purchase["id"])))
         return await self._until(f"/v1/payments/{purchase['id']}", _is_paid)
@@ -61,7 +61,7 @@ class Customer:
             },
             "funding": {"type": "charge", "payment_method": TEST_CARD, "refund_to": "card"},
         }
-        job = await self._post("/v1/jobs", asked)
+        job = await self.post("/v1/jobs", asked)
         async with httpx.AsyncClient(trust_env=False) as store:
             upload = job["upload"]
             (await store.put(upload["url"], content=content, headers=upload["headers"])).raise_for_status()
@@ -73,7 +73,7 @@ class Customer:
         async with api_of(self.environment, self.token) as api:
             return (await api.get(url)).raise_for_status().json()
 
-    async def _post(self, url: str, body: dict[str, Any]) -> Any:
+    async def post(self, url: str, body: dict[str, Any]) -> Any:
         async with api_of(self.environment, self.token) as api:
             answer = await api.post(url, json=body, headers={"Idempotency-Key": uuid4().hex}, timeout=30)
         if answer.is_error:
@@ -147,7 +147,7 @@ async def check_books(environment: Mapping[str, str], folder: Path) -> dict[str,
     """What finance does: reconcile with the provider, export the sealed journal, verify it offline."""
     token = await login(environment, "demo-finance", "finance")
     finance = Customer(environment, token)
-    started = await finance._post("/v1/finance/reconciliations", {})
+    started = await finance.post("/v1/finance/reconciliations", {})
     async with api_of(environment, token) as api:
         answer = await api.get(started["status_url"])
         for _ in range(WAIT_S * 5):

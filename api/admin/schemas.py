@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, StringConstraints
-
-from api.shapes import Body, Line, View
+from api.shapes import Body, Line, UserIdText, View
 from contracts.ledger import Balance, Bucket
 
 GRANT_CREDITS_MAX = 1_000_000
@@ -19,7 +17,7 @@ class BySubject(Body):
 
 
 class ById(Body):
-    user_id: Annotated[str, StringConstraints(pattern=r"^usr_[0-9a-f]{32}$")]
+    user_id: UserIdText
 
 
 class GrantRequest(Body):

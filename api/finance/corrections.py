@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth import Caller, Role
@@ -12,6 +12,7 @@ from api.finance import schemas
 from api.idempotency import IDEMPOTENCY_CODES, CurrentOnce, Reply
 from api.problems import responses
 from api.services import CurrentServices
+from api.shapes import CorrectionIdPath
 from api.staff import staff
 from contracts.errors import Code
 from contracts.finance import Correction
@@ -21,7 +22,6 @@ router = APIRouter(prefix="/finance/corrections", tags=["finance"])
 
 # Not administrators: whoever runs the platform must not be able to write its books alone.
 Finance = Annotated[Caller, staff(Role.FINANCE)]
-CorrectionId = Annotated[str, Path(pattern=r"^cor_[0-9a-f]{32}$")]
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
 BODY = (Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE)
 DECISIONS = responses(*CODES, *BODY, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, Code.CREDITS_SHORT)
@@ -64,7 +64,7 @@ async def history(
 
 @router.post("/{correction_id}/approve", summary="Approve: the transfer is written", responses=DECISIONS)
 async def approve(
-    correction_id: CorrectionId, body: schemas.Decision, caller: Finance, services: CurrentServices
+    correction_id: CorrectionIdPath, body: schemas.Decision, caller: Finance, services: CurrentServices
 ) -> Correction:
     """By another person than the one who proposed it. Saying it again changes nothing."""
     async with services.database.transaction() as session:
@@ -73,7 +73,7 @@ async def approve(
 
 @router.post("/{correction_id}/reject", summary="Reject, or take back", responses=DECISIONS)
 async def reject(
-    correction_id: CorrectionId, body: schemas.Decision, caller: Finance, services: CurrentServices
+    correction_id: CorrectionIdPath, body: schemas.Decision, caller: Finance, services: CurrentServices
 ) -> Correction:
     async with services.database.transaction() as session:
         return await corrections.reject(session, correction_id, caller.actor, body.note)

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from api.auth import Caller, Role
+from api.finance.access import Finance
 from api.problems import responses
 from api.services import CurrentServices
-from api.staff import staff
 from contracts.errors import Code, EchoError
 from contracts.journal.files import FORMATS
 from contracts.signing import public_pem, signing_key, trusted_keys
@@ -19,7 +18,6 @@ from db import journal
 
 router = APIRouter(prefix="/finance/journal", tags=["finance"])
 
-Finance = Annotated[Caller, staff(Role.FINANCE, Role.ADMIN)]
 ROWS_HEADER = "Journal-Rows"
 """How many rows will come, for those who draw a bar."""
 POSITION_MAX = 2**62

@@ -11,12 +11,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api.auth import Caller, Role
 from api.finance import schemas
+from api.finance.access import Finance
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import View
-from api.staff import staff
 from contracts.errors import Code
 from db import finance_lists
 from db.finance_lists import Listing
@@ -24,7 +23,6 @@ from db.pages import Page
 
 router = APIRouter(prefix="/finance", tags=["finance"])
 
-Finance = Annotated[Caller, staff(Role.FINANCE, Role.ADMIN)]
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED, Code.CURSOR_INVALID)
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}},

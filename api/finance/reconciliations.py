@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth import Caller, Role
 from api.finance import schemas
+from api.finance.access import Finance
 from api.finance.report import page
 from api.idempotency import IDEMPOTENCY_CODES, CurrentOnce, Reply
 from api.links import CurrentLinks
 from api.problems import locale_of, responses
 from api.services import CurrentServices
-from api.staff import staff
+from api.shapes import ReconciliationIdPath
 from contracts.errors import Code
 from contracts.finance import WHAT_TO_DO, Difference, Reconciled, ReconcileRequest, suggested_legs
 from db import money_by_day, reconciliations
@@ -28,8 +28,6 @@ from workflows.client import start_reconciliation
 
 router = APIRouter(prefix="/finance/reconciliations", tags=["finance"])
 
-Finance = Annotated[Caller, staff(Role.FINANCE, Role.ADMIN)]
-ReportId = Annotated[str, Path(pattern=r"^rec_[0-9a-f]{32}$")]
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
 
 
@@ -90,7 +88,7 @@ async def history(
 )
 async def report(
     request: Request,
-    reconciliation_id: ReportId,
+    reconciliation_id: ReconciliationIdPath,
     caller: Finance,
     services: CurrentServices,
     format: Annotated[Literal["json", "csv", "html"], Query()] = "json",

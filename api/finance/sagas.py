@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from api.auth import Caller, CurrentCaller, Role
+from api.auth import CurrentCaller
+from api.finance.access import Finance
 from api.jobs.reading import own_job
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
-from api.staff import staff
 from contracts.errors import Code, EchoError
 from contracts.finance import SagaAudit
 from contracts.ids import JobId
@@ -36,18 +36,14 @@ RECEIPT: dict[int | str, dict[str, Any]] = {
     summary="The audit history of one saga",
     responses=responses(Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.NOT_FOUND, Code.VALIDATION_FAILED),
 )
-async def saga(
-    job_id: JobIdPath, caller: Annotated[Caller, staff(Role.FINANCE, Role.ADMIN)], services: CurrentServices
-) -> SagaAudit:
+async def saga(job_id: JobIdPath, caller: Finance, services: CurrentServices) -> SagaAudit:
     """Every step with time, actor, workflow and run; transfers, provider objects, webhook events, compensations and
     the staff who looked: oldest first."""
     return await _audit(services, job_id)
 
 
 @router.get("/finance/sagas/{job_id}/receipt", summary="The same, signed", responses=RECEIPT)
-async def signed_saga(
-    job_id: JobIdPath, caller: Annotated[Caller, staff(Role.FINANCE, Role.ADMIN)], services: CurrentServices
-) -> Response:
+async def signed_saga(job_id: JobIdPath, caller: Finance, services: CurrentServices) -> Response:
     """`echoshot finance verify` checks it offline."""
     return _sign(services, await _audit(services, job_id))
 

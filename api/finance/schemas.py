@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.shapes import Body, JobIdText, Line, Moment, PageQuery, View
+from api.shapes import (
+    Body,
+    CorrectionIdText,
+    JobIdText,
+    Line,
+    Moment,
+    PageQuery,
+    PurchaseIdText,
+    ReconciliationIdText,
+    RefundIdText,
+    UserIdText,
+    View,
+)
 from contracts.finance import (
     Correction,
     CorrectionLeg,
@@ -21,11 +33,6 @@ from contracts.ledger import TransferKind
 from contracts.payments import Provider, PurchaseStatus, RefundReason, RefundStatus
 
 Format = Literal["json", "csv"]
-UserIdText = Annotated[str, StringConstraints(pattern=r"^usr_[0-9a-f]{32}$")]
-PurchaseIdText = Annotated[str, StringConstraints(pattern=r"^pur_[0-9a-f]{32}$")]
-RefundIdText = Annotated[str, StringConstraints(pattern=r"^ref_[0-9a-f]{32}$")]
-CorrectionIdText = Annotated[str, StringConstraints(pattern=r"^cor_[0-9a-f]{32}$")]
-ReconciliationIdText = Annotated[str, StringConstraints(pattern=r"^rec_[0-9a-f]{32}$")]
 AMOUNT_MAX = 10**12
 """A slip of the finger must not exceed what finance can explain."""
 
