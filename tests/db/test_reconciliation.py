@@ -262,8 +262,3 @@ async def test_the_report_is_kept_as_it_was_found_and_written_once(database: Dat
     async with database.read() as session:
         assert await reconciliations.get(session, report.reconciliation_id) == report
     assert [(of.provider, of.cash_krw) for of in totals] == [(Provider.STRIPE, 10_000)]
-
-
-@pytest.mark.parametrize("kind", differences.QUERIES)
-def test_every_query_belongs_to_a_kind_that_finance_knows(kind: DifferenceKind) -> None:
-    assert kind in DifferenceKind
