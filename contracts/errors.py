@@ -42,7 +42,6 @@ class Code(StrEnum):
     PAYMENT_STATE_CONFLICT = "payment_state_conflict"
     REFUND_TOO_LARGE = "refund_too_large"
     REFUND_CREDITS_SPENT = "refund_credits_spent"
-    REFUND_FAILED = "refund_failed"
     WEBHOOK_SIGNATURE = "webhook_signature"
     CORRECTION_CONFLICT = "correction_conflict"
     SIGNING_UNAVAILABLE = "signing_unavailable"
@@ -227,12 +226,6 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "Credits of this purchase are spent, held, frozen or refunded already; only the rest can be refunded.",
         "이 구매의 크레딧이 사용·보류·동결되었거나 이미 환불되었습니다. 남은 만큼만 환불할 수 있습니다.",
-    ),
-    Code.REFUND_FAILED: ErrorInfo(
-        502,
-        False,
-        "The payment service could not pay the refund; the credits were given back and support is told.",
-        "결제사가 환불하지 못했습니다. 크레딧을 되돌려 드렸고 고객지원이 확인합니다.",
     ),
     Code.WEBHOOK_SIGNATURE: ErrorInfo(
         400,

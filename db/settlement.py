@@ -7,10 +7,10 @@ is told how it ended. The database refuses at commit any job whose state and hol
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
@@ -214,11 +214,22 @@ async def grant_credits(
     actor: str,
     reason: str,
 ) -> Balance:
-    """An administrator's gift. `key` is the request's idempotency key: the same one grants once."""
+    """An administrator's gift; a promotional one ends after `promo_days`. `key` is the request's idempotency key: the
+    same one grants once."""
     granted = transfer_id(f"grant/{actor}/{key}", "grant")
     origin = TransferOrigin(actor=actor, step="grant", reason=reason)
-    await ledger.grant(session, granted, user_id, credits, bucket, origin)
+    expires_at = await _promotion_ends(session, granted) if bucket is Bucket.PROMO else None
+    await ledger.grant(session, granted, user_id, credits, bucket, origin, expires_at=expires_at)
     return await ledger.balance(session, user_id)
+
+
+async def _promotion_ends(session: AsyncSession, granted: TransferId) -> datetime:
+    """A repeat finds the moment that its first run has set."""
+    query = text("SELECT expires_at FROM transfers WHERE id = :id")
+    written = (await session.execute(query, {"id": granted})).scalar_one_or_none()
+    if written is not None:
+        return written
+    return (await session.execute(select(func.now()))).scalar_one() + timedelta(days=settings().promo_days)
 
 
 def _key(job_id: JobId, step: str) -> TransferId:

@@ -13,7 +13,7 @@ from contracts.video_job import Release
 from db import expiry, ledger, settlement
 from db.engine import Database
 from db.tables import User
-from tests.books import ORIGIN, a_job, a_user, balance_of, completion, new_transfer_id, step_of
+from tests.books import ORIGIN, a_job, a_user, balance_of, completion, new_transfer_id, run_sql, step_of
 
 NOW = datetime.now(UTC)
 
@@ -99,3 +99,26 @@ async def test_users_are_named_as_many_as_asked_for(database: Database) -> None:
     assert await due(database, 1, 2) == names[:2]
     await expire(database, next(user for user in users if user.id == names[0]), 1)
     assert await due(database, 1) == names[1:]
+
+
+async def test_an_administrators_promotional_gift_ends_in_a_year_and_a_paid_one_never(
+    database: Database,
+) -> None:
+    user = await a_user(database)
+    for bucket in (Bucket.PROMO, Bucket.PAID):
+        for _ in range(2):  # the repeat finds the first one's end
+            async with database.transaction() as session:
+                await settlement.grant_credits(
+                    session,
+                    user_id=user.id,
+                    credits=10,
+                    bucket=bucket,
+                    key=bucket,
+                    actor="admin:a",
+                    reason="gift",
+                )
+    rows = await run_sql(database, "SELECT expires_at - created_at AS lasts FROM transfers ORDER BY seq")
+    assert [None if row.lasts is None else round(row.lasts / timedelta(days=1)) for row in rows] == [
+        365,
+        None,
+    ]
