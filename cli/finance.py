@@ -98,7 +98,11 @@ def _tell(screen: Screen, verdict: Verdict) -> None:
         screen.say(messages("more_faults", count=verdict.faults_total - FAULTS_SHOWN))
     if not verdict.ok:
         screen.say(messages("not_as_sealed"))
+        if verdict.resaved:
+            screen.say(messages("verify_original"))
         return
+    if verdict.resaved:
+        screen.note(messages("resaved_whole", traces=verdict.resaved))
     screen.say(messages("last_block", hash=verdict.last_block))
     if verdict.origin_proven:
         screen.say(messages("signed_by", key_id=verdict.key_id))

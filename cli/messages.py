@@ -272,6 +272,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "wrong_block": ("wrong block", "블록이 맞지 않음"),
     "wrong_signature": ("wrong or missing signature", "서명이 없거나 맞지 않음"),
     "not_chained": ("the expected block is not in the chain", "기대한 블록이 이어져 있지 않음"),
+    "resaved": ("saved again by a spreadsheet or an editor", "스프레드시트나 편집기로 다시 저장됨"),
+    "verify_original": (
+        "A program that opens a file may rewrite its lines when it saves it. Verify the file as it was exported, "
+        "or export anew.",
+        "파일을 열어 저장하는 프로그램은 줄을 바꾸어 쓸 수 있습니다. 내보낸 원본을 검증하거나 다시 내보내세요.",
+    ),
+    "resaved_whole": (
+        "Note: a spreadsheet or an editor has saved the file again ({traces}); what it says is as it was sealed.",
+        "참고: 스프레드시트나 편집기로 다시 저장된 파일입니다({traces}). 내용은 봉인된 그대로입니다.",
+    ),
     # Columns
     "col_id": ("id", "ID"),
     "col_kind": ("kind", "종류"),

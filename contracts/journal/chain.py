@@ -60,15 +60,36 @@ assert list(Transfer._fields) == sorted(Transfer._fields)
 
 def line_of(transfer: Transfer) -> bytes:
     """Canonical JSON. By hand, which takes a quarter of the time of a general encoder: files have millions of these."""
-    t = transfer
-    postings = _quoted(t.postings)[:-1].replace(";", '},{"account":"').replace("=", '","amount":')
+    return line_of_escaped(*[None if value is None else _quoted(value)[1:-1] for value in transfer])
+
+
+def line_of_escaped(
+    actor: str | None,
+    amount: str | None,
+    created_at: str | None,
+    expires_at: str | None,
+    hold_id: str | None,
+    id_: str | None,
+    job_id: str | None,
+    kind: str | None,
+    postings: str | None,
+    purchase_id: str | None,
+    reason: str | None,
+    run_id: str | None,
+    seq: str | None,
+    step: str | None,
+    unit: str | None,
+    user_id: str | None,
+    workflow_id: str | None,
+) -> bytes:
+    """The same of the fields of a `Transfer`, as JSON escapes them: as they are, when nothing in them needs it."""
+    legs = (postings or "").replace(";", '},{"account":"').replace("=", '","amount":')
     return (
-        f'{{"actor":{_quoted(t.actor)},"amount":{t.amount},"created_at":{_quoted(t.created_at)},'
-        f'"expires_at":{_optional(t.expires_at)},"hold_id":{_optional(t.hold_id)},"id":{_quoted(t.id)},'
-        f'"job_id":{_optional(t.job_id)},"kind":{_quoted(t.kind)},"postings":[{{"account":{postings}}}],'
-        f'"purchase_id":{_optional(t.purchase_id)},"reason":{_quoted(t.reason)},"run_id":{_quoted(t.run_id)},'
-        f'"seq":{t.seq},"step":{_quoted(t.step)},"unit":{_quoted(t.unit)},"user_id":{_optional(t.user_id)},'
-        f'"workflow_id":{_quoted(t.workflow_id)}}}'
+        f'{{"actor":"{actor}","amount":{amount},"created_at":"{created_at}","expires_at":{_optional(expires_at)},'
+        f'"hold_id":{_optional(hold_id)},"id":"{id_}","job_id":{_optional(job_id)},"kind":"{kind}",'
+        f'"postings":[{{"account":"{legs}}}],"purchase_id":{_optional(purchase_id)},"reason":"{reason}",'
+        f'"run_id":"{run_id}","seq":{seq},"step":"{step}","unit":"{unit}","user_id":{_optional(user_id)},'
+        f'"workflow_id":"{workflow_id}"}}'
     ).encode()
 
 
@@ -139,5 +160,5 @@ def _block_hash(block: Block) -> bytes:
     return sha256(canonical_json(unsealed)).digest()
 
 
-def _optional(text: str | None) -> str:
-    return "null" if text is None else _quoted(text)
+def _optional(escaped: str | None) -> str:
+    return "null" if escaped is None else f'"{escaped}"'

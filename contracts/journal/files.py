@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-from contracts.journal.chain import FORMAT, NULLABLE, Block, Transfer, line_of
+from contracts.journal.chain import FORMAT, NULLABLE, Block, Transfer, line_of, line_of_escaped
 from contracts.signing import SIGNATURE, SigningKey, canonical_json, is_signed_by
 
 _END_DOMAIN = b"echoshot journal end\n"
@@ -148,7 +148,6 @@ class Csv:
     )  # fmt: skip
     opening = (",".join(columns) + "\n").encode()
     row_start = b"transfer,"
-    _special = (b'"', b"\\", b"'", b"\r", b",=", b",+", b",-", b",@", b",\t")
     _fields = itemgetter(*map(columns.index, Transfer._fields))
     _nullable = tuple(map(columns.index, sorted(NULLABLE)))
 
@@ -165,45 +164,42 @@ class Csv:
 
     def read_row(self, line: bytes) -> Row | None:
         try:
-            fields, plain = self._split(line)
-            if len(fields) != len(self.columns):
+            plain = _is_plain(line)
+            fields: list[str] = line[:-1].decode().split(",") if plain else self._split(line)
+            if len(fields) != len(self.columns) or fields[0] != "transfer" or fields[-1]:
                 return None
-            position, hash_ = fields[1], fields[-2]
+            position, hash_ = int(fields[1]), fields[-2]
+            if str(position) != fields[1]:
+                return None
             values: list[str | None] = [*fields]
             for column in self._nullable:
                 values[column] = values[column] or None
+            if plain:
+                return Row(position, hash_, line_of_escaped(*self._fields(values)))
             transfer = Transfer._make(self._fields(values))
-            row = Row(int(position), hash_, line_of(transfer))
         except ValueError:
             return None
-        if str(row.position) != position or fields[-1] or fields[0] != "transfer":
-            return None
-        # Without anything special there is only one way to write these fields.
-        return row if plain or self.row(row.position, hash_, transfer) == line else None
+        return (
+            Row(position, hash_, line_of(transfer)) if self.row(position, hash_, transfer) == line else None
+        )
 
     def read_statement(self, line: bytes) -> Statement | None:
         try:
-            fields, _ = self._split(line)
+            fields = self._split(line)
             statement = _statement(fields[0], json.loads(fields[-1]))
         except (ValueError, IndexError, RecursionError):
             return None
         return statement if statement is not None and self.statement(statement) == line else None
 
-    def _split(self, line: bytes) -> tuple[list[str], bool]:
-        """The fields, and whether none needed any care. Raises `ValueError`."""
+    def _split(self, line: bytes) -> list[str]:
+        """Raises `ValueError`."""
         if not line.endswith(b"\n"):
             raise ValueError("cut off")
-        text = line[:-1].decode()
-        for special in self._special:
-            if special in line:
-                break
-        else:
-            return text.split(","), True
         try:
-            [fields] = csv.reader([text], strict=True)
+            [fields] = csv.reader([line[:-1].decode()], strict=True)
         except csv.Error as error:
             raise ValueError from error
-        return [_unescaped(field) for field in fields], False
+        return [_unescaped(field) for field in fields]
 
     @staticmethod
     def _join(fields: Sequence[str]) -> bytes:
@@ -216,6 +212,17 @@ FORMATS: Mapping[str, Format] = {"jsonl": Jsonl(), "csv": Csv()}
 def format_of(first_line: bytes) -> Format:
     """By the first byte of the file: even a first line that somebody has changed rarely loses it."""
     return FORMATS["jsonl" if first_line.startswith(b"{") else "csv"]
+
+
+def is_respelt(first_line: bytes, format: Format) -> bool:
+    """Whether a first line says what ours says, but as another program spells it: with other separators, with quotes
+    or in UTF-16."""
+    said, ours = first_line.rstrip(b"\r\n"), format.opening.rstrip(b"\n")
+    if said == ours or not ours:
+        return False
+    return said.startswith(_UTF16) or said.replace(b'"', b"") in [
+        ours.replace(b",", by) for by in _SEPARATORS
+    ]
 
 
 def _statement(word: object, content: Any) -> Statement | None:
@@ -235,6 +242,12 @@ def _is_fit(name: str, value: object) -> bool:
     return isinstance(value, str) or (value is None and name in ("key_id", "signature"))
 
 
+def _is_plain(line: bytes) -> bool:
+    """Whether a line of CSV holds nothing that needs any care: its fields are what stands between the commas, in JSON
+    as in CSV, and there is no other way to write them."""
+    return line.translate(None, _ORDINARY) == b"\n" == line[-1:] and _FORMULA_AHEAD.search(line) is None
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if '"' in text or "," in text else text
 
@@ -250,7 +263,13 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[0]), text) if "\\" in text else text
 
 
+_SEPARATORS = (b",", b";", b"\t")
+"""Of the spreadsheets of this world."""
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBERS = frozenset({"blocks", "first_position", "format", "height", "last_position", "rows"})
 _FORMULA = ("=", "+", "-", "@", "\t", "'")
+_FORMULA_AHEAD = re.compile(rb",[=+\-@]")
+_ORDINARY = bytes(byte for byte in range(0x20, 0x100) if byte not in b"\"'\\")
+"""What is written as it is wherever it stands."""
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "r": "\r", "\\": "\\"}

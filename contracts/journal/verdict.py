@@ -24,6 +24,8 @@ class FaultKind(StrEnum):
     """Missing, not right, or of another key than expected."""
     NOT_CHAINED = "not_chained"
     """The block that was expected is not in the chain."""
+    RESAVED = "resaved"
+    """A spreadsheet or an editor has written the file anew, in its own spelling."""
 
 
 class Fault(NamedTuple):
@@ -61,6 +63,8 @@ class Verdict(NamedTuple):
     """A key that the reader trusts has signed it; otherwise only its integrity is proven."""
     unsigned_blocks: int
     """Sealed before the platform had a key: only the first signature after them vouches for them."""
+    resaved: str
+    """Traces of a program that has saved the file again. Without faults, the content is proven all the same."""
     faults: tuple[Fault, ...]
     faults_total: int
 

@@ -2,6 +2,10 @@
 
 As long as all is well a row costs one hash. Only the rows of a block whose chain does not hold are looked at closely
 (`diagnosis.py`). Memory is that of one block.
+
+A program that saves the file again may put a byte order mark before it and CRLF at the end of its lines. Neither is
+ever part of a journal, so they are taken off, and what is left is verified like any other; anything else that such a
+program does to the spelling cannot be undone, and the file is refused with the one fault RESAVED.
 """
 
 from __future__ import annotations
@@ -11,8 +15,11 @@ from hashlib import sha256
 
 from contracts.journal.chain import FORMAT, GENESIS, Block, is_hash
 from contracts.journal.diagnosis import Found, diagnose
-from contracts.journal.files import End, Header, format_of
+from contracts.journal.files import End, Header, format_of, is_respelt
 from contracts.journal.verdict import FAULTS_MAX, Fault, FaultKind, Verdict
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NO_END = "there is no end line, which alone says how many rows and blocks should follow"
 
 
 def verify(
@@ -35,6 +42,9 @@ class Verifier:
         self._format = format_of(b"{")
         self._digest = sha256()
         self._line = 0
+        self._resaved: list[str] = []
+        """Traces of a program that has saved the file again."""
+        self._refused = self._crlf = False
         self._header: Header | None = None
         self._begun = self._ended = False
         self._key_id: str | None = None
@@ -63,7 +73,11 @@ class Verifier:
     def feed(self, line: bytes) -> None:
         self._line += 1
         if self._line == 1:
-            self._format = format_of(line)
+            line = self._take_first(line)
+        if self._refused:
+            return
+        if self._crlf and line.endswith(b"\r\n"):
+            line = line[:-2] + b"\n"
         if line.startswith(self._format.row_start) and not self._ended:
             self._pending.append(line)
         else:
@@ -71,19 +85,45 @@ class Verifier:
             if len(self._pending) < 2:
                 self._pending_from = self._line + 1 - len(self._pending)
 
+    def _take_first(self, line: bytes) -> bytes:
+        if line.startswith(BYTE_ORDER_MARK):
+            self._resaved.append("a byte order mark")
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        self._format = format_of(line)
+        if line.endswith(b"\r\n"):
+            self._resaved.append("CRLF line ends")
+            self._crlf = True
+        if is_respelt(line, self._format):
+            self._resaved.append("other separators, quotes or characters")
+            self._refused = True
+        return line
+
     def finish(self) -> Verdict:
+        if self._refused:
+            self._add(FaultKind.RESAVED, detail=self._traces)
+            return self._verdict()
+        self._close_all()
+        if self._faults and self._resaved:
+            # Said before all others: it may well be their cause.
+            self._faults.insert(0, Fault(FaultKind.RESAVED, detail=self._traces))
+            self._faults_total += 1
+        return self._verdict()
+
+    def _close_all(self) -> None:
         if self._pending and not self._pending[-1].endswith(b"\n"):
             self._pending.pop()
         self._close_rows(None)
         self._settle_strays()
         if not self._ended:
-            self._add(FaultKind.TRUNCATED, position=self._position - 1 or None, detail="there is no end line")
+            self._add(FaultKind.TRUNCATED, position=self._position - 1 or None, detail=NO_END)
         if not self._begun:
             self._add(FaultKind.REMOVED, detail="there is no header line")
         if self._trusted and self._signed is False:
             self._add(FaultKind.WRONG_SIGNATURE, height=self._height, detail="the last block is not signed")
         if not self._expected_seen:
             self._add(FaultKind.NOT_CHAINED, detail=f"no block {self._expected_block}")
+
+    def _verdict(self) -> Verdict:
         return Verdict(
             rows=self._rows,
             blocks=self._blocks,
@@ -94,6 +134,7 @@ class Verifier:
             key_id=self._key_id,
             origin_proven=self._key_id in self._trusted and not self._faults_total,
             unsigned_blocks=self._unsigned_blocks,
+            resaved=self._traces,
             faults=tuple(self._faults),
             faults_total=self._faults_total,
         )
@@ -123,7 +164,7 @@ class Verifier:
             self._take_block(statement)
             self._digest.update(line)
         elif isinstance(statement, End):
-            self._close_rows(None, ended=True)
+            self._close_rows(None, ends_at=statement)
             self._take_end(statement)
         elif line.startswith(self._format.start_of("block")):
             self._close_rows(None)
@@ -152,10 +193,10 @@ class Verifier:
 
     def _take_end(self, end: End) -> None:
         self._ended = True
-        if self._position != self._block_start and not self._faults_total:
-            self._add(
-                FaultKind.REMOVED, height=(self._height or 0) + 1, detail="no block closes the last rows"
-            )
+        missing = end.blocks - self._blocks
+        if missing > 0 and end.last_block not in self._block_hashes:
+            more = f" and {missing - 1} more" if missing > 1 else ""
+            self._add(FaultKind.REMOVED, height=(self._height or 0) + 1, detail=f"before the end line{more}")
         if self._is_clean:
             found = (self._rows, self._blocks, self._position - 1)
             if found != (end.rows, end.blocks, end.last_position) or {end.last_block} != self._block_hashes:
@@ -215,17 +256,20 @@ class Verifier:
     def _pass_broken_block(self) -> None:
         self._add(FaultKind.CHANGED, self._line, detail="a block line cannot be read")
         self._height, self._block_start = None, self._position
+        self._blocks += 1
 
     # ---- rows
 
-    def _close_rows(self, block: Block | None, *, ended: bool = False) -> None:
-        """Check the rows that have come since the last statement. `block` is the one that follows them, if any.
-        `ended`: the end line follows, so nothing should have come."""
+    def _close_rows(self, block: Block | None, *, ends_at: End | None = None) -> None:
+        """Check the rows that have come since the last statement. `block` or `ends_at` is the one that follows them, if
+        it can be read: both say which row was the last one."""
         lines, self._pending = self._pending, []
         self._digest.update(b"".join(lines))
         self._rows += len(lines)
         closes = block is not None and block.is_sound and block.height > (self._height or 0)
         end = block.first_position + block.rows if closes and block is not None else None
+        if ends_at is not None:
+            end = max(ends_at.last_position + 1, self._position)
         if (reached := self._follow(lines)) is not None and end in (None, reached[0]):
             self._position, self._previous = reached
             return
@@ -235,7 +279,7 @@ class Verifier:
         ]
         if end is None:
             stated = [each.row.position for each in found[-1:] if each.row is not None]
-            end = self._position if ended else max([self._position, *(position + 1 for position in stated)])
+            end = max([self._position, *(position + 1 for position in stated)])
         findings = diagnose(found, self._position, end, self._previous)
         self._position = end
         self._previous = bytes.fromhex(block.last_hash) if closes and block else findings.last_hash
@@ -274,6 +318,10 @@ class Verifier:
                 self._add(*stray.fault(FaultKind.INSERTED))
         for first, last in sorted(self._gaps):
             self._add(FaultKind.REMOVED, position=first, last_position=last if last > first else None)
+
+    @property
+    def _traces(self) -> str:
+        return ", ".join(self._resaved)
 
     @property
     def _is_clean(self) -> bool:

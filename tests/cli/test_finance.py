@@ -91,6 +91,24 @@ async def test_what_was_done_to_a_row_is_told_in_the_users_language(
     assert (await echoshot("finance", "verify", path)).exit == Exit.FAULTY
 
 
+async def test_a_file_that_was_saved_again_is_called_so(
+    echoshot: Echoshot, finance: tuple[str, ...], key: Path
+) -> None:
+    path = key.parent / "books.csv"
+    exported = await echoshot("finance", "export", "--format", "csv", "-o", path, *finance)
+    assert exported.exit == Exit.OK
+    sealed = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + sealed.replace(b"\n", b"\r\n"))
+    told = await echoshot("finance", "verify", path, "--key", key)
+    assert told.exit == Exit.OK
+    assert "saved the file again (a byte order mark, CRLF line ends)" in told.err
+    path.write_bytes(sealed.replace(b",", b";"))
+    told = await echoshot("finance", "verify", path, "--key", key)
+    assert told.exit == Exit.FAULTY
+    assert "saved again by a spreadsheet or an editor: the file (other separators" in told.out
+    assert "Verify the file as it was exported" in told.out
+
+
 async def test_only_finance_may_export_and_a_refused_export_leaves_no_file(
     echoshot: Echoshot, finance: tuple[str, ...], home: Path
 ):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.journal.chain import Transfer, line_of
-from contracts.journal.files import FORMATS, Format, Row
+from contracts.journal.chain import NULLABLE, Transfer, line_of
+from contracts.journal.files import FORMATS, Csv, Format, Row
 from contracts.journal.verdict import Fault, FaultKind
 from contracts.journal.verify import verify
 from contracts.signing import canonical_json
@@ -164,6 +167,120 @@ def test_a_journal_cut_off_anywhere_is_found(journal: Journal, data: st.DataObje
 
 def split(content: bytes) -> list[bytes]:
     return [line + b"\n" for line in content.split(b"\n")]
+
+
+@settings(deadline=None)
+@given(journals(signed=True), st.data())
+def test_the_rows_of_a_last_block_that_is_gone_are_named_by_the_end_line(
+    journal: Journal, data: st.DataObject
+) -> None:
+    """With the line of the block, and some rows of it left or none."""
+    blocks = [index for index, line in enumerate(journal.lines) if is_block(journal.format, line)]
+    first = blocks[-2] + 1 if len(blocks) > 1 else blocks[-1] - rows_before(journal, blocks[-1])
+    rows = range(first, blocks[-1])
+    gone = data.draw(st.sets(st.sampled_from(rows), min_size=1))
+    verdict = verify([line for index, line in enumerate(journal.lines) if index not in {*gone, blocks[-1]}])
+    assert {fault.kind for fault in verdict.faults} == {FaultKind.REMOVED}, verdict
+    for index in rows:
+        row = journal.row(index)
+        assert row is not None
+        assert named(verdict.faults, FaultKind.REMOVED, row.position) == (index in gone), verdict
+    assert [fault.height for fault in verdict.faults if fault.height] == [len(blocks)], verdict
+
+
+def is_block(format: Format, line: bytes) -> bool:
+    return line.startswith(format.start_of("block"))
+
+
+def rows_before(journal: Journal, index: int) -> int:
+    return sum(journal.row(at) is not None for at in range(index))
+
+
+def resaved(lines: list[bytes], *, mark: bool, crlf: bool) -> list[bytes]:
+    end = b"\r\n" if crlf else b"\n"
+    first, *rest = [line.removesuffix(b"\n") + end for line in lines]
+    return [(b"\xef\xbb\xbf" if mark else b"") + first, *rest]
+
+
+WAYS = st.sampled_from([(True, False), (False, True), (True, True)])
+
+
+@settings(deadline=None)
+@given(journals(), WAYS)
+def test_a_byte_order_mark_and_crlf_prove_the_same_and_are_told(
+    journal: Journal, way: tuple[bool, bool]
+) -> None:
+    mark, crlf = way
+    verdict = verify(resaved(journal.lines, mark=mark, crlf=crlf))
+    assert verdict.ok, verdict
+    assert ("mark" in verdict.resaved, "CRLF" in verdict.resaved) == way
+    assert verdict == verify(journal.lines)._replace(resaved=verdict.resaved)
+
+
+@settings(deadline=None)
+@given(journals(), WAYS, st.data())
+def test_what_else_was_changed_in_a_file_saved_again_is_named_after_that(
+    journal: Journal, way: tuple[bool, bool], data: st.DataObject
+) -> None:
+    rows = [index for index in range(len(journal.lines)) if journal.row(index)]
+    index = data.draw(st.sampled_from(rows))
+    line = bytearray(journal.lines[index])
+    line[-10] ^= 1
+    edited = [*journal.lines[:index], bytes(line), *journal.lines[index + 1 :]]
+    verdict = verify(resaved(edited, mark=way[0], crlf=way[1]))
+    assert verdict.faults[0].kind is FaultKind.RESAVED
+    assert verdict.faults[1:] == verify(edited).faults
+    assert verdict.faults_total == len(verdict.faults)
+
+
+@pytest.mark.parametrize(
+    "respell",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: ",".join(f'"{word}"' for word in text.removesuffix("\n").split(",")) + "\n",
+        lambda text: "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"),
+    ],
+)
+def test_a_spreadsheets_own_spelling_is_refused_and_called_so(respell: Callable[[str], str]) -> None:
+    content = b"".join(a_file(FORMATS["csv"], [a_transfer(n) for n in range(3)]))
+    verdict = verify(respell(content.decode()).encode().splitlines(keepends=True))
+    assert [fault.kind for fault in verdict.faults] == [FaultKind.RESAVED]
+
+
+def test_a_file_saved_again_as_utf_16_is_called_so() -> None:
+    content = b"".join(a_file(FORMATS["csv"], [a_transfer(0)])).decode().encode("utf-16")
+    verdict = verify(split(content))
+    assert [fault.kind for fault in verdict.faults] == [FaultKind.RESAVED]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_row_that_is_read_is_spelt_as_it_would_be_written(data: st.DataObject) -> None:
+    """Rows without anything special take a shorter way, which must not accept more, nor read anything else."""
+    format = FORMATS["csv"]
+    texts = [data.draw(st.one_of(st.just("x"), TEXT)) for _ in range(3)]
+    sealed = a_transfer(3, reason=texts[0], actor=texts[1], job_id=texts[2] or None)
+    line = bytearray(format.row(7, "ab" * 32, sealed))
+    assert format.read_row(bytes(line)) == Row(7, "ab" * 32, line_of(sealed))
+    at = data.draw(st.integers(0, len(line) - 1))
+    line[at : at + 1] = data.draw(st.binary(max_size=2))
+    row = format.read_row(bytes(line))
+    if row is not None:
+        again = by_the_long_way(bytes(line))
+        assert row.line == line_of(again)
+        assert format.row(row.position, row.hash, again) == bytes(line)
+
+
+def by_the_long_way(line: bytes) -> Transfer:
+    """A line of CSV, read as docs/finance.md tells an outsider to."""
+    [said] = csv.DictReader([line.decode()], Csv.columns)
+    plain = {name: re.sub(r"\\(.)", unescape, text.removeprefix("'")) for name, text in said.items()}
+    return Transfer(**{name: plain[name] or (None if name in NULLABLE else "") for name in Transfer._fields})  # pyright: ignore
+
+
+def unescape(found: re.Match[str]) -> str:
+    return {"n": "\n", "r": "\r", "\\": "\\"}.get(found[1], found[0])
 
 
 @pytest.mark.parametrize("name", FORMATS)
