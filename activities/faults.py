@@ -66,7 +66,8 @@ def as_echo_error(failure: Exception) -> EchoError:
 
 
 def _limited(info: activity.Info) -> bool:
-    """Whether the step gives up some day. One without a limit (`release`) waits until the fault is repaired."""
+    """Whether the step gives up some day, so that its workflow shows the fault and tries again. One without a limit
+    (`release`) waits until the fault is repaired."""
     return info.retry_policy is None or info.retry_policy.maximum_attempts > 0
 
 
@@ -95,4 +96,6 @@ def _handed_back() -> ApplicationError:
 
 
 def _brief(failure: Exception) -> str:
-    return str(failure).strip()[:DETAIL_LENGTH_MAX]
+    """Of what a database says the first line, which names the rule: the others hold the row."""
+    said = str(failure.orig).partition("\n")[0] if isinstance(failure, DBAPIError) else str(failure)
+    return said.strip()[:DETAIL_LENGTH_MAX]

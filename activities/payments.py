@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.faults import as_echo_error
 from activities.rooms import Rooms, origin
 from contracts.errors import Code, EchoError
 from contracts.ids import PurchaseId
@@ -107,7 +108,7 @@ class PaymentActivities:
             return await self.verify_payment(request)
         port, ref = self._port(purchase), purchase.provider_ref
         refunded, disputed = await port.refunds(ref), await port.disputes(ref)
-        refused: list[EchoError] = []
+        refused: list[Exception] = []
         for refund in refunded:
             with _collecting(refused):
                 async with self._database.transaction() as session:
@@ -190,14 +191,15 @@ async def known_purchase(session: AsyncSession, purchase_id: PurchaseId) -> Purc
 
 
 @contextmanager
-def _collecting(refused: list[EchoError]) -> Generator[None]:
-    """What trying again at once cannot help."""
+def _collecting(refused: list[Exception]) -> Generator[None]:
+    """What is about this refund or dispute alone; a database that is away is not."""
     try:
         yield
-    except EchoError as error:
-        if error.retryable:
+    except Exception as failure:
+        error = as_echo_error(failure)
+        if error.retryable and error.code is not Code.INTERNAL:
             raise
-        refused.append(error)
+        refused.append(failure)
 
 
 def _seen(state: PurchaseState, found: PaymentState) -> PurchaseState:

@@ -25,8 +25,9 @@ from contracts.errors import Code
 from contracts.ids import JobId, PurchaseId, job_workflow_id
 from contracts.jobs import JobStatus
 from contracts.maintenance import SweepReport, SweepRequest
-from contracts.payments import ProviderEvent
+from contracts.payments import ProviderEvent, RefundStatus
 from contracts.purchases import PurchaseInput
+from contracts.timing import CARE_LOOKS
 from contracts.video_job import JobInput, Release
 from db import inbox, jobs, purchases, refunds, settlement
 from db.tables_money import Purchase
@@ -34,6 +35,8 @@ from db.tables_money import Purchase
 BATCH = 500
 """Jobs per page; each costs one call to Temporal."""
 
+ANNOUNCED_AGAIN_MAX = CARE_LOOKS[-1]
+"""No rarer than the purchase looks for itself."""
 
 ENDED = frozenset(WorkflowExecutionStatus) - {
     WorkflowExecutionStatus.RUNNING,
@@ -123,8 +126,12 @@ class SweepActivities:
     async def _wake(self, purchase: Purchase) -> Swept:
         """A refund that is written down and not sent yet may have been announced to nobody, so it is again."""
         async with self._rooms.database.read() as session:
-            unsent = await refunds.requested(session, purchase.id)
-        if unsent:
+            written = await refunds.of_purchase(session, purchase.id)
+        ages = [
+            datetime.now(UTC) - each.created_at for each in written if each.status is RefundStatus.REQUESTED
+        ]
+        between_passes = timedelta(seconds=self._rooms.settings.sweep_interval_s)
+        if any(is_announced_again(age, between_passes) for age in ages):
             await self._rooms.starter.announce_refund(self._input(purchase))
             return Swept.WOKEN
         return (
@@ -184,3 +191,14 @@ class SweepActivities:
                 session, release, origin(job.job_id, reason=Code.WORKFLOW_TERMINATED)
             )
         return before is None
+
+
+def is_announced_again(age: timedelta, between_passes: timedelta) -> bool:
+    """Whether this pass speaks of a refund so old: each of them at first, later once in about a tenth of its age.
+
+    Its workflow keeps trying while the provider is away, and one run of it takes 10,000 signals only.
+    """
+    apart = between_passes
+    while 16 * apart <= age and 2 * apart <= ANNOUNCED_AGAIN_MAX:
+        apart *= 2
+    return age // apart != (age - between_passes) // apart

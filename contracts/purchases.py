@@ -14,23 +14,6 @@ from contracts.payments import Checkout, Provider, PurchaseStatus, RefundReason,
 from contracts.timing import PurchaseDeadlines
 
 
-class PurchaseInput(Contract):
-    """Input of `TokenPurchaseWorkflow`: written once by the API, true for the life of the purchase."""
-
-    purchase_id: PurchaseId
-    user_id: UserId
-    provider: Provider
-    credits: int
-    amount_krw: int
-    job_id: JobId | None = None
-    """The job that the purchase pays for."""
-    deadlines: PurchaseDeadlines = PurchaseDeadlines()
-
-    @property
-    def workflow_id(self) -> str:
-        return purchase_workflow_id(self.purchase_id)
-
-
 class PurchaseRef(Contract):
     """Input of steps that need nothing else; everything else is in the purchase's row."""
 
@@ -69,6 +52,44 @@ class PurchaseState(Contract):
     detail: str = ""
     """The provider's decline code of the latest try, or why the latest refund failed."""
     paid_at: datetime | None = None
+
+
+class PurchaseMemory(Contract):
+    """What a run of `TokenPurchaseWorkflow` leaves to the next, when its history has grown too long."""
+
+    started_at: datetime
+    """Of the first run: deadlines are counted from there."""
+    state: PurchaseState
+    told: bool
+    """The job and the customer know of the payment."""
+    looks: int
+    """At the provider, since the latest news."""
+    fault: tuple[str, str, str] | None
+    """Step, code and detail of what support is shown."""
+    refused: str | None
+    creation_interrupted: bool
+    money_back: bool
+    asked: dict[RefundId, int]
+    more_asked: int
+
+
+class PurchaseInput(Contract):
+    """Input of `TokenPurchaseWorkflow`: written once by the API, true for the life of the purchase."""
+
+    purchase_id: PurchaseId
+    user_id: UserId
+    provider: Provider
+    credits: int
+    amount_krw: int
+    job_id: JobId | None = None
+    """The job that the purchase pays for."""
+    deadlines: PurchaseDeadlines = PurchaseDeadlines()
+    memory: PurchaseMemory | None = None
+    """Only of a run that continues another."""
+
+    @property
+    def workflow_id(self) -> str:
+        return purchase_workflow_id(self.purchase_id)
 
 
 class ClosePurchase(Contract):

@@ -36,7 +36,7 @@ class PurchaseCard:
     purchase: PurchaseInput
     state: PurchaseState
     fault: Fault | None = None
-    """What the provider has refused to answer."""
+    """What the provider has refused, or what is our own fault."""
     asked: Mapping[RefundId, int] = field(default_factory=dict[RefundId, int])
     """Won of refunds that were pressed here since the state was read."""
     more_asked: bool = False
@@ -121,6 +121,11 @@ class PurchaseCard:
             return (
                 "**할 일:** 결제사의 내용이 장부와 맞지 않습니다. 재무팀에 알리세요. 저절로 다시 시도합니다.\n"
                 "**To do:** what the provider says does not fit the books: tell finance; it is tried again by itself."
+            )
+        if self.fault is not None and self.fault.code == Code.INTERNAL:
+            return (
+                "**할 일:** 우리 쪽 오류입니다. 이 카드를 개발자에게 전달하세요. 저절로 다시 시도합니다.\n"
+                "**To do:** a fault of ours: give this card to an engineer; it is tried again by itself."
             )
         if self.fault is not None:
             return (

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from dataclasses import astuple
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -28,6 +29,7 @@ from contracts.purchases import (
     CheckoutAnswer,
     ClosePurchase,
     PurchaseInput,
+    PurchaseMemory,
     PurchaseNotice,
     PurchaseOutcome,
     PurchaseRef,
@@ -40,6 +42,7 @@ from workflows.faults import Fault, refuse_started_copy
 from workflows.purchase_card import PurchaseCard
 from workflows.saga import ignoring_failure, to_the_end
 
+I = TypeVar("I")  # noqa: E741 - input
 Looks = tuple[timedelta, ...]
 
 MONEY_BACK = ("refund", "dispute", "Cancel")
@@ -72,6 +75,8 @@ class TokenPurchaseWorkflow:
         """Looks at the provider since the latest news."""
         self._told = False
         self._shown: tuple[str, bool] | None = None
+        if purchase.memory is not None:
+            self._recall(purchase.memory)
 
     @workflow.run
     async def run(self, purchase: PurchaseInput) -> PurchaseOutcome:
@@ -81,7 +86,8 @@ class TokenPurchaseWorkflow:
 
     async def _live(self) -> PurchaseOutcome:
         self._show()
-        await self._create_payment()
+        if self._purchase.memory is None:
+            await self._create_payment()
         await self._until_settled()
         while True:
             if self._state.status is PurchaseStatus.PAID:
@@ -97,7 +103,7 @@ class TokenPurchaseWorkflow:
             if self._state.status is not PurchaseStatus.PAID:
                 # Something was said of it in the last moment: it may have been paid after all.
                 self._events_due = self._refunds_due = False
-                await self._look(steps.verify_payment(self._ref))
+                await self._look(steps.verify_payment, self._ref)
 
     # ---- what the API, the provider and support may say -------------------------------------------------
 
@@ -177,7 +183,10 @@ class TokenPurchaseWorkflow:
         description="실패한 환불을 다른 방법으로 해결함. A failed refund was seen to in another way; clear it."
     )
     async def dismiss(self) -> str:
-        self._note(await steps.dismiss_refund_failures(self._ref))
+        try:
+            self._note(await steps.dismiss_refund_failures(self._ref))
+        except ActivityError as error:
+            raise _refusal(Fault.of(error)) from error
         return "확인했습니다. Noted."
 
     @dismiss.validator
@@ -208,10 +217,16 @@ class TokenPurchaseWorkflow:
         try:
             created = creating.result()
         except ActivityError as error:
-            self._refused = Fault.of(error).code
+            fault = Fault.of(error)
+            if fault.final:
+                self._refused = fault.code
+            else:
+                self._fault = fault
+                self._show()
             return
+        self._fault = None
         if created.status.settled:
-            await self._look(steps.verify_payment(self._ref))
+            await self._look(steps.verify_payment, self._ref)
         else:
             asks_bank = created.action_required
             self._note(
@@ -228,10 +243,13 @@ class TokenPurchaseWorkflow:
             ending = self._ending()
             if ending is not None:
                 self._events_due = False
-                await self._look(steps.close_payment(ending))
+                await self._look(steps.close_payment, ending)
             elif self._events_due or self._looks:
                 self._events_due = False
-                await self._look(steps.verify_payment(self._ref))
+                if self._created is None:
+                    await self._create_payment()
+                else:
+                    await self._look(steps.verify_payment, self._ref)
             if not self._state.status.settled:
                 left = timedelta.max if ending else self._deadline() - workflow.now()
                 await self._wait(
@@ -242,7 +260,7 @@ class TokenPurchaseWorkflow:
             await self._tell_job_of_no_payment()
             # A request that nobody waited for may have reached the provider after the look that closed this.
             await workflow.sleep(timing.LATE_PAYMENT, summary="a payment may still turn up")
-            await self._look(steps.verify_payment(self._ref))
+            await self._look(steps.verify_payment, self._ref)
 
     async def _tell_job_of_no_payment(self) -> None:
         """Else the job that it was to pay for would learn of it at its next look only."""
@@ -262,13 +280,18 @@ class TokenPurchaseWorkflow:
         return ClosePurchase(purchase_id=self._purchase.purchase_id, status=status, failure_code=code)
 
     def _deadline(self) -> datetime:
-        return workflow.info().start_time + timedelta(seconds=self._purchase.deadlines.payment_s)
+        return self._started_at() + timedelta(seconds=self._purchase.deadlines.payment_s)
+
+    def _started_at(self) -> datetime:
+        memory = self._purchase.memory
+        return workflow.info().start_time if memory is None else memory.started_at
 
     # ---- once it is paid --------------------------------------------------------------------------------
 
     async def _tell_of_payment(self) -> None:
         """The job that it pays for, jobs that wait for credits, and the customer. Repeats are known as such."""
-        if self._told or workflow.info().continued_run_id:
+        # Older code left no memory, and continued only what had been told.
+        if self._told or (self._purchase.memory is None and workflow.info().continued_run_id):
             return
         self._told = True
         await ignoring_failure(steps.announce_payment(self._ref))
@@ -286,10 +309,10 @@ class TokenPurchaseWorkflow:
         while True:
             if self._refunds_due or self._state.refunds_open:
                 self._refunds_due = False
-                await self._look(steps.send_refunds(self._ref))
+                await self._look(steps.send_refunds, self._ref)
             if self._events_due or self._open() or self._fault is not None:
                 self._events_due = False
-                await self._look(steps.reconcile_purchase(self._ref))
+                await self._look(steps.reconcile_purchase, self._ref)
             left = self._end_of_care() - workflow.now()
             if self._open() or self._fault is not None:
                 await self._wait(self._is_called, self._next_look(timing.CARE_LOOKS))
@@ -307,25 +330,33 @@ class TokenPurchaseWorkflow:
         return bool(self._state.refunds_open or self._state.disputes_open)
 
     def _end_of_care(self) -> datetime:
-        since = self._state.paid_at or workflow.info().start_time
+        since = self._state.paid_at or self._started_at()
         return since + timedelta(seconds=self._purchase.deadlines.care_s)
 
     # ---- looking and waiting ----------------------------------------------------------------------------
 
-    async def _look(self, step: Coroutine[Any, Any, PurchaseState]) -> None:
-        """Asks the provider. What it refuses for good is shown to support and asked again at the next look."""
+    async def _look(self, step: steps.Step[I, PurchaseState], about: I) -> None:
+        """Asks the provider. What it refuses for good, and what is our own fault, is shown to support and asked again
+        at the next look."""
         seen, more_seen = tuple(self._asked), self._more_asked
         try:
-            state = await step
+            state = await step(about)
         except ActivityError as error:
             self._fault = Fault.of(error)
             self._show()
         else:
-            self._fault = None
+            if not self._is_still_unsent(step.name, state):
+                self._fault = None
             # What was asked for meanwhile may be younger than this state.
             self._asked = {refund: won for refund, won in self._asked.items() if refund not in seen}
             self._more_asked -= more_seen
             self._note(state)
+
+    def _is_still_unsent(self, looked: str, state: PurchaseState) -> bool:
+        """Another look that goes well does not mend what keeps a refund from being sent."""
+        send = steps.send_refunds.name
+        unsent = self._fault is not None and self._fault.step == send != looked and state.refunds_open > 0
+        return unsent and workflow.patched("unsent-refund-stays-shown")
 
     def _next_look(self, looks: Looks) -> timedelta:
         self._looks += 1
@@ -336,10 +367,35 @@ class TokenPurchaseWorkflow:
         if workflow.info().is_continue_as_new_suggested():
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._is_called() and not self._cancel_requested:
-                workflow.continue_as_new(self._purchase)
+                workflow.continue_as_new(self._purchase.model_copy(update={"memory": self._memory()}))
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(news, timeout=timeout, timeout_summary="next look, or a deadline")
             self._looks = 0
+
+    def _memory(self) -> PurchaseMemory:
+        return PurchaseMemory(
+            started_at=self._started_at(),
+            state=self._state,
+            told=self._told,
+            looks=self._looks,
+            fault=None if self._fault is None else astuple(self._fault),
+            refused=self._refused,
+            creation_interrupted=self._creation_interrupted,
+            money_back=self._money_back,
+            asked=self._asked,
+            more_asked=self._more_asked,
+        )
+
+    def _recall(self, memory: PurchaseMemory) -> None:
+        self._state = memory.state
+        self._told = memory.told
+        self._looks = memory.looks
+        self._fault = None if memory.fault is None else Fault(*memory.fault)
+        self._refused = memory.refused
+        self._creation_interrupted = memory.creation_interrupted
+        self._money_back = memory.money_back
+        self._asked = dict(memory.asked)
+        self._more_asked = memory.more_asked
 
     # ---- what people see --------------------------------------------------------------------------------
 

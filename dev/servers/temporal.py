@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -35,7 +36,7 @@ SEARCH_ATTRIBUTES = {
     "PurchaseStatus": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
 }
 
-_DYNAMIC_CONFIG = {
+_DYNAMIC_CONFIG: dict[str, bool | int] = {
     "matching.useNewMatcher": True,
     "matching.enableFairness": True,  # one user's many jobs must not starve the others
     "frontend.WorkflowTimeSkippingEnabled": True,  # tests run week-long timers in seconds
@@ -49,12 +50,19 @@ class Temporal(Server):
     name = "temporal"
 
     def __init__(
-        self, data_dir: Path, log_dir: Path, programs: TemporalCli | TemporalBuild, issuer_url: str = ""
+        self,
+        data_dir: Path,
+        log_dir: Path,
+        programs: TemporalCli | TemporalBuild,
+        issuer_url: str = "",
+        limits: Mapping[str, int] | None = None,
     ) -> None:
-        """With `issuer_url` the Web UI wants people to sign in there; that issuer must run before the start."""
+        """With `issuer_url` the Web UI wants people to sign in there; that issuer must run before the start.
+        `limits` are set beside the usual dynamic configuration."""
         super().__init__(log_dir)
         self._data = data_dir / "temporal"
         self._programs = programs
+        self._dynamic = _DYNAMIC_CONFIG | dict(limits or {})
         self._server_ports = {name: port_for(f"temporal-{name}", data_dir) for name in _SERVICES}
         self._membership_ports = {name: port_for(f"temporal-{name}-gossip", data_dir) for name in _SERVICES}
         self._http_port = port_for("temporal-http", data_dir)
@@ -91,7 +99,7 @@ class Temporal(Server):
         if isinstance(self._programs, TemporalBuild):
             # JSON is YAML; the server reads it as such.
             (self._data / "config.yaml").write_text(json.dumps(self._config(), indent=1))
-            dynamic = {key: [{"value": value}] for key, value in _DYNAMIC_CONFIG.items()}
+            dynamic = {key: [{"value": value}] for key, value in self._dynamic.items()}
             (self._data / "dynamic.yaml").write_text(json.dumps(dynamic, indent=1))
 
     def command(self) -> list[str]:
@@ -100,7 +108,7 @@ class Temporal(Server):
             return [str(self._programs.server), "--config-file", config, "--allow-no-auth", "start"]
         dynamic = [
             part
-            for key, value in _DYNAMIC_CONFIG.items()
+            for key, value in self._dynamic.items()
             for part in ("--dynamic-config-value", f"{key}={json.dumps(value)}")
         ]
         return [
