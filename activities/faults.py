@@ -34,6 +34,8 @@ class _FaultBoundary(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         waited = info.started_time - info.current_attempt_scheduled_time
+        # From zero on, so that the first one is seen as an increase.
+        STEP_FAILURES.labels(info.activity_type, Code.INTERNAL)
         QUEUE_WAIT_SECONDS.labels(info.activity_type).observe(max(0.0, waited.total_seconds()))
         try:
             return await super().execute_activity(input)

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from api.services import services_of
 from contracts.errors import Code, EchoError
 from contracts.ids import UserId
+from contracts.text import is_storable
 
 CLAIM_CHARS_MAX = 320
 """The longest e-mail address there can be; subjects are shorter."""
@@ -62,7 +63,7 @@ async def authenticate(connection: HTTPConnection, token: str) -> Caller:
     subject, email, locale = claims["sub"], str(claims.get("email", "")), str(claims.get("locale", ""))
     if (
         not isinstance(roles, list)
-        or "\0" in subject + email + locale
+        or not is_storable(subject + email + locale)
         or max(len(subject), len(email)) > CLAIM_CHARS_MAX
     ):
         raise EchoError(Code.UNAUTHENTICATED, "token rejected: claims of unexpected form")

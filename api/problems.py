@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 
 from contracts.errors import ERRORS, Code, EchoError, sentence
 from contracts.ledger import CreditEffect
+from contracts.text import storable
 
 MEDIA_TYPE = "application/problem+json"
 FIELD_ERRORS_MAX = 20
@@ -132,7 +133,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
         code = Code.BAD_REQUEST if found and found[0]["type"] == "json_invalid" else Code.VALIDATION_FAILED
         # The input is left out on purpose: it may be large, or a secret sent to the wrong field.
         errors = [
-            FieldError(field=".".join(map(str, item["loc"])), message=item["msg"])
+            FieldError(field=storable(".".join(map(str, item["loc"]))), message=storable(item["msg"]))
             for item in found[:FIELD_ERRORS_MAX]
         ]
         return problem(request, code, errors=errors)

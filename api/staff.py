@@ -18,6 +18,7 @@ from api.shapes import JobIdPath
 from contracts.cards import without_card_numbers
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId
+from contracts.text import storable
 from db import staff as staff_log
 from db.jobs import get_job
 
@@ -70,12 +71,7 @@ async def log_call(services: Services, connection: HTTPConnection, caller: Calle
             subject=caller.subject,
             role=caller.staff_role,
             action=f"{connection.scope.get('method', 'WEBSOCKET')} {route_of(connection.scope)}",
-            object_=_storable(" ".join(map(str, connection.path_params.values()))),
-            detail={_storable(name): _storable(value) for name, value in detail.items()},
+            object_=storable(" ".join(map(str, connection.path_params.values()))),
+            detail={storable(name): storable(value) for name, value in detail.items()},
             request_id=connection.state.request_id,
         )
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL keeps neither NUL nor half a surrogate pair."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

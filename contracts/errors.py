@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from contracts.text import storable
+
 
 class Code(StrEnum):
     # Requests
@@ -425,7 +427,8 @@ class EchoError(Exception):
     """Numbers that help the reader, such as `required` and `available` credits."""
 
     def __post_init__(self) -> None:
-        self.detail = self.detail[:DETAIL_LENGTH_MAX]
+        # It may quote what somebody sent, and is kept in rows and histories.
+        self.detail = storable(self.detail[:DETAIL_LENGTH_MAX])
         super().__init__(self.code, self.detail)
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from contracts.base import Contract
 from contracts.ledger import AccountKind, Bucket
 from contracts.payments import Provider
+from contracts.text import Said, WholeNumber
 
 
 class DifferenceKind(StrEnum):
@@ -191,9 +192,9 @@ class CorrectionLeg(Contract):
     """One posting of a correction. Credits name their bucket; won have none."""
 
     account: AccountKind
-    amount: int
+    amount: WholeNumber
     bucket: Bucket | None = None
-    user_id: str | None = None
+    user_id: Said | None = None
     provider: Provider | None = None
 
 

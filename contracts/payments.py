@@ -8,6 +8,7 @@ from typing import Literal
 
 from contracts.base import Contract
 from contracts.ids import PurchaseId, RefundId, UserId
+from contracts.text import Told
 
 
 class Provider(StrEnum):
@@ -108,27 +109,27 @@ class RefundOrder(Contract):
 class PaymentState(Contract):
     """A payment as the provider says it is now."""
 
-    provider_ref: str
+    provider_ref: Told
     status: Literal["open", "action_required", "processing", "succeeded", "canceled", "failed"]
     """`open`: the customer may still pay or try another card; `failed`: no second try is possible."""
     amount_krw: int
     received_krw: int = 0
     refunded_krw: int = 0
-    declined: str | None = None
+    declined: Told | None = None
     """Of the latest try: the provider's decline code."""
     client_secret: str | None = None
     """For the app, which completes the payment. Never stored by us."""
-    customer_ref: str | None = None
+    customer_ref: Told | None = None
 
 
 class Checkout(Contract):
     """What the app's payment SDK needs."""
 
     provider: Provider
-    provider_ref: str
+    provider_ref: Told
     publishable_key: str | None = None
     client_secret: str | None = None
-    customer_ref: str | None = None
+    customer_ref: Told | None = None
     customer_session_client_secret: str | None = None
     store_id: str | None = None
     channel_key: str | None = None
@@ -140,21 +141,21 @@ class Checkout(Contract):
 class RefundState(Contract):
     """A refund as the provider says it is now."""
 
-    provider_ref: str
+    provider_ref: Told
     refund_id: RefundId | None
     """None: started in the provider's dashboard."""
     amount_krw: int
     status: Literal["pending", "succeeded", "failed"]
-    failure: str = ""
+    failure: Told = ""
     created_at: datetime | None = None
 
 
 class DisputeState(Contract):
-    provider_ref: str
-    payment_ref: str
+    provider_ref: Told
+    payment_ref: Told
     amount_krw: int
     status: DisputeStatus
-    reason: str = ""
+    reason: Told = ""
     created_at: datetime | None = None
 
 
@@ -162,10 +163,10 @@ class ProviderEvent(Contract):
     """What a verified webhook says. It is only a hint: the object is always looked up."""
 
     provider: Provider
-    event_id: str
-    type: str
+    event_id: Told
+    type: Told
     occurred_at: datetime
-    object_ref: str
+    object_ref: Told
     """The payment that the event is about, in the provider's words ('' when it is about none, such as a payout)."""
     purchase_id: PurchaseId | None
     """From the payment's metadata, if it is one of ours."""
@@ -175,7 +176,7 @@ class BalanceEntry(Contract):
     """A movement of the provider's balance, for reconciliation."""
 
     provider: Provider
-    entry_id: str
+    entry_id: Told
     kind: Literal[
         "charge", "refund", "refund_failure", "dispute", "dispute_reversal", "payout", "fee", "other"
     ]
@@ -183,17 +184,17 @@ class BalanceEntry(Contract):
     """Gross, signed as the balance moves."""
     fee_krw: int
     created_at: datetime
-    payment_ref: str = ""
-    source_ref: str = ""
+    payment_ref: Told = ""
+    source_ref: Told = ""
     """Charge, refund, dispute or payout."""
     purchase_id: PurchaseId | None = None
     refund_id: RefundId | None = None
-    payout_ref: str | None = None
+    payout_ref: Told | None = None
 
 
 class Payout(Contract):
     provider: Provider
-    payout_ref: str
+    payout_ref: Told
     amount_krw: int
-    status: str
+    status: Told
     arrived_at: datetime

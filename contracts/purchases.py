@@ -11,6 +11,7 @@ from contracts.base import Contract
 from contracts.cards import has_card_number
 from contracts.ids import JobId, PurchaseId, RefundId, UserId, purchase_workflow_id
 from contracts.payments import Checkout, Provider, PurchaseStatus, RefundReason, RefundStatus, RefundTo
+from contracts.text import WholeNumber, is_storable
 from contracts.timing import PurchaseDeadlines
 
 
@@ -118,8 +119,8 @@ class RefundRequest(Contract):
     At most one of `amount_krw` and `credits`.
     """
 
-    amount_krw: int | None = None
-    credits: int | None = None
+    amount_krw: WholeNumber | None = None
+    credits: WholeNumber | None = None
     reason: RefundReason = RefundReason.REQUESTED_BY_CUSTOMER
     note: str = ""
     request_id: str = ""
@@ -134,8 +135,9 @@ class RefundRequest(Contract):
 
     @property
     def fit_for_support(self) -> bool:
-        """A reason that is a person's to give, and nothing of a card among the words that are kept."""
-        return self.possible and self.reason in SUPPORT_REASONS and not has_card_number(self.note)
+        """A reason that is a person's to give, and words that can and may be kept."""
+        words = is_storable(self.note) and not has_card_number(self.note)
+        return self.possible and self.reason in SUPPORT_REASONS and words
 
 
 WEB_UI = "support:web-ui"

@@ -11,6 +11,7 @@ from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 from contracts.media import Artifact, EngineUse, MediaInfo, Thumbnail, Verification
 from contracts.purchases import RefundRequest
+from contracts.text import Told
 from contracts.timing import JobDeadlines
 
 
@@ -70,7 +71,7 @@ class StatusChange(Contract):
     job_id: JobId
     status: JobStatus
     attention: Attention | None = None
-    detail: str = ""
+    detail: Told = ""
     failure_code: str | None = None
 
 
@@ -100,7 +101,7 @@ class Release(Contract):
     job_id: JobId
     status: Literal[JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED]
     failure_code: str
-    detail: str = ""
+    detail: Told = ""
     actor: str = "system:VideoJobWorkflow"
     refund: RefundRequest | None = None
     """Support's word: back to the card, wherever the customer wanted it. None: where the customer chose."""
@@ -148,10 +149,10 @@ class JobOutcome(Contract):
 class RetryRequest(Contract):
     """Support presses `retry` on a job that waits for attention."""
 
-    note: str = ""
+    note: Told = ""
 
 
 class GiveUpRequest(Contract):
     """Support presses `give_up`: the job ends as failed and the hold is released."""
 
-    reason: str = ""
+    reason: Told = ""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.shapes import Body, Line, UserIdText, View
 from contracts.ledger import Balance, Bucket
+from contracts.text import WholeNumber
 
 GRANT_CREDITS_MAX = 1_000_000
 """A slip of the finger must not exceed what support can explain."""
@@ -22,7 +23,7 @@ class ById(Body):
 
 class GrantRequest(Body):
     user: BySubject | ById
-    credits: int = Field(ge=1, le=GRANT_CREDITS_MAX, examples=[100])
+    credits: WholeNumber = Field(ge=1, le=GRANT_CREDITS_MAX, examples=[100])
     bucket: Bucket = Bucket.PROMO
     reason: Line = Field(examples=["welcome gift"])
     """Written into the books."""

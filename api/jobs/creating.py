@@ -41,10 +41,9 @@ async def open_requested(
 ) -> Opened:
     """Hold the credits, or write the charge down as `purchase_id`, and write the job. CREDITS_SHORT, and every other
     error, leaves nothing behind."""
-    if isinstance(request.funding, schemas.ByCharge):
-        known = await purchases.get(session, purchase_id)
-        if known is not None:
-            return await _the_same(session, known, request)
+    known = await purchases.get(session, purchase_id)
+    if known is not None:
+        return await _the_same(session, known, request)
     duplicate = False
     if isinstance(request.source, schemas.ExistingVideo):
         video = await _existing(session, request.source.video_id, caller.user_id)
@@ -103,11 +102,34 @@ async def _the_same(
 ) -> Opened:
     """Answers are kept for two days, charges for ever: a later repeat must find its job, not pay again."""
     job = await get_job(session, known.job_id) if known.job_id else None
-    if job is None or (job.kind, job.params) != (request.kind, request.params.model_dump(mode="json")):
+    video = None if job is None else await videos.get_video(session, job.user_id, job.video_id)
+    if (
+        job is None
+        or video is None
+        or (job.kind, job.params) != (request.kind, request.params.model_dump(mode="json"))
+        or not _is_source(video, request.source)
+        or not _is_charge(known, request.funding)
+    ):
         raise EchoError(Code.IDEMPOTENCY_KEY_REUSED)
-    video = await videos.get_video(session, job.user_id, job.video_id)
-    assert video is not None, "rows of videos are never deleted"
     return Opened(job, video, duplicate=False)
+
+
+def _is_source(video: tables.Video, source: schemas.NewUpload | schemas.ExistingVideo) -> bool:
+    if isinstance(source, schemas.ExistingVideo):
+        return source.video_id == video.id
+    upload = source.upload
+    if upload.sha256 is not None and upload.sha256 == video.sha256:
+        return True  # perhaps of another name: the job took a video that the user had
+    asked = (upload.filename, upload.bytes, upload.content_type)
+    return upload.sha256 is None and asked == (video.filename, video.bytes, video.content_type)
+
+
+def _is_charge(known: tables_money.Purchase, funding: schemas.Funding) -> bool:
+    """Without a provider in the request it was the platform's choice of then."""
+    if not isinstance(funding, schemas.ByCharge):
+        return False
+    asked = (funding.payment_method, funding.provider or known.provider, funding.refund_to)
+    return asked == (known.payment_method, known.provider, known.refund_to)
 
 
 def quote_of(kind: str, video: tables.Video) -> Quote:

@@ -11,6 +11,7 @@ from api.payments.schemas import Dispute, PurchaseBase, Refund
 from api.shapes import Body, NoCard, View
 from contracts.ids import PurchaseId, RefundId
 from contracts.payments import RefundReason, RefundStatus
+from contracts.text import WholeNumber
 
 AMOUNT_MAX = 10_000_000
 """Won or credits; far above every purchase."""
@@ -29,8 +30,8 @@ SupportReason = Literal[
 class RefundRequest(Body):
     """At most one of `amount_krw` and `credits`; without both, everything that is not spent."""
 
-    amount_krw: int | None = Field(default=None, ge=1, le=AMOUNT_MAX, examples=[5_000])
-    credits: int | None = Field(default=None, ge=1, le=AMOUNT_MAX)
+    amount_krw: WholeNumber | None = Field(default=None, ge=1, le=AMOUNT_MAX, examples=[5_000])
+    credits: WholeNumber | None = Field(default=None, ge=1, le=AMOUNT_MAX)
     reason: SupportReason
     note: Note = ""
     """For colleagues; kept with the refund."""

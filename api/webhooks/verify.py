@@ -21,6 +21,7 @@ from contracts.errors import Code, EchoError
 from contracts.ids import PurchaseId
 from contracts.payments import Provider, ProviderEvent
 from contracts.settings import Settings
+from contracts.text import storable_json
 
 Json = dict[str, Any]
 
@@ -115,7 +116,7 @@ def _parsed(raw: bytes) -> Json:
         raise EchoError(Code.BAD_REQUEST, "the signed body is not JSON") from error
     if not isinstance(event, dict):
         raise EchoError(Code.BAD_REQUEST, "the signed body is not an event")
-    return event
+    return storable_json(event)
 
 
 def _event(

@@ -141,6 +141,22 @@ async def test_a_repeat_never_charges_twice_and_tells_how_it_stands(till: Till) 
     other = {**body, "params": {"fps": "source"}}
     assert_problem(await alice.post("/v1/jobs", json=other, headers=headers), 422, "idempotency_key_reused")
     await till.execute("DELETE FROM idempotency_keys")
+    funding = body["funding"]
+    for asked in (
+        {**body, "funding": {**funding, "payment_method": "pm_card_mastercard"}},
+        {**body, "funding": {**funding, "refund_to": "credits"}},
+        {**body, "funding": {**funding, "provider": "portone"}},
+        {**body, "funding": {"type": "balance"}},
+        charged(filename="another.mp4"),
+        charged(bytes=body["source"]["upload"]["bytes"] + 1),
+        {**body, "source": {"video_id": "vid_" + "0" * 32}},
+    ):
+        answer = await alice.post("/v1/jobs", json=asked, headers=headers)
+        assert_problem(answer, 422, "idempotency_key_reused")
+    same_provider = {**body, "funding": {**funding, "provider": "stripe"}}
+    again = await alice.post("/v1/jobs", json=same_provider, headers=headers)
+    assert again.json()["id"] == first.json()["id"]
+    await till.execute("DELETE FROM idempotency_keys")
     bought = await alice.post("/v1/payments/tokens", json={"package": "100"}, headers=headers)
     assert_problem(bought, 422, "idempotency_key_reused")
     assert len(await till.shop.payments()) == 1

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import psycopg
+import pytest
 
 from contracts.errors import ERRORS
 from contracts.settings import Settings
@@ -37,8 +40,66 @@ async def test_a_request_that_does_not_validate_says_which_fields_and_why(alice:
 
 
 async def test_a_text_that_the_database_cannot_hold_is_refused_as_input(alice: Person) -> None:
-    for filename in ("a\0b.mp4", "a\nb.mp4", "x" * 256):
-        answer = await alice.post("/v1/jobs", json=upload_request(filename=filename), headers=key())
+    for filename in ("a\0b.mp4", "a\nb.mp4", "x" * 256, "half a pair \ud800.mp4"):
+        answer = await alice.post("/v1/jobs", **escaped(upload_request(filename=filename)))
+        assert_problem(answer, 422, "validation_failed")
+    misspelt = upload_request() | {"half a pair \ud800": 1, "nothing \0": 2}
+    assert_problem(await alice.post("/v1/jobs", **escaped(misspelt)), 422, "validation_failed")
+
+
+def escaped(body: dict[str, Any]) -> dict[str, Any]:
+    """A request whose JSON says in escapes what UTF-8 cannot."""
+    return {"content": json.dumps(body), "headers": {**key(), "Content-Type": "application/json"}}
+
+
+@pytest.mark.parametrize("unreadable", ["\0", "\ud800"])
+async def test_staff_are_told_of_a_character_that_is_no_text(unreadable: str, login: Login) -> None:
+    nobody = "0" * 32
+    correction = {
+        "reason": "r",
+        "legs": [
+            {"account": "available", "bucket": "paid", "user_id": "usr_x", "amount": 1},
+            {"account": "losses", "bucket": "paid", "amount": -1},
+        ],
+    }
+    with_owner = {
+        **correction,
+        "legs": [{**correction["legs"][0], "user_id": unreadable}, correction["legs"][1]],
+    }
+    for role, path, body in [
+        (
+            "support",
+            f"/v1/support/purchases/pur_{nobody}/refunds",
+            {"reason": "goodwill", "note": unreadable},
+        ),
+        ("admin", "/v1/admin/credits/grants", {"user": {"subject": "s"}, "credits": 1, "reason": unreadable}),
+        ("admin", "/v1/admin/credits/grants", {"user": {"subject": unreadable}, "credits": 1, "reason": "r"}),
+        ("finance", "/v1/finance/corrections", {**correction, "reason": unreadable}),
+        ("finance", "/v1/finance/corrections", {**correction, "subject": unreadable}),
+        ("finance", "/v1/finance/corrections", with_owner),
+        ("finance", f"/v1/finance/corrections/cor_{nobody}/reject", {"note": unreadable}),
+    ]:
+        answer = await login("sam", role).post(path, **escaped(body))
+        assert_problem(answer, 422, "validation_failed")
+
+
+@pytest.mark.parametrize("amount", ["4000", 4000.0, True])
+async def test_an_amount_is_a_whole_number_and_nothing_that_looks_like_one(
+    amount: object, login: Login
+) -> None:
+    nobody = "0" * 32
+    legs = [{"account": "losses", "amount": amount}, {"account": "issued", "amount": -4000}]
+    for role, path, body in [
+        (
+            "support",
+            f"/v1/support/purchases/pur_{nobody}/refunds",
+            {"reason": "goodwill", "amount_krw": amount},
+        ),
+        ("support", f"/v1/support/purchases/pur_{nobody}/refunds", {"reason": "goodwill", "credits": amount}),
+        ("admin", "/v1/admin/credits/grants", {"user": {"subject": "s"}, "credits": amount, "reason": "r"}),
+        ("finance", "/v1/finance/corrections", {"reason": "r", "legs": legs}),
+    ]:
+        answer = await login("sam", role).post(path, json=body, headers=key())
         assert_problem(answer, 422, "validation_failed")
 
 

@@ -55,6 +55,16 @@ async def paid_by_events(till: Till, mode: str) -> list[dict[str, object]]:
     return await till.rows("SELECT event_id, type, outcome FROM webhook_inbox")
 
 
+async def test_an_event_with_characters_that_are_no_text_is_kept_without_them(till: Till) -> None:
+    strange = json.loads(event(purchase_id="\0\ud800"))
+    strange["type"] = "payment_intent.\0\ud800"
+    strange["data"]["object"]["cancellation_reason"] = "\ud800\0"
+    assert (await till.send(json.dumps(strange).encode())).status_code == 200
+    [kept] = await till.rows("SELECT type, payload FROM webhook_inbox")
+    assert kept["type"] == "payment_intent.\ufffd?"
+    assert kept["payload"]["object"]["cancellation_reason"] == "?\ufffd"
+
+
 @pytest.mark.parametrize("mode", ["duplicated", "reordered"])
 async def test_events_that_repeat_or_overtake_each_other_grant_once(mode: str, till: Till) -> None:
     inbox = await paid_by_events(till, mode)

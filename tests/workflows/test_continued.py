@@ -39,9 +39,7 @@ async def impatient(
     limits = {"limit.historyCount.suggestContinueAsNew": TOO_LONG}
     server = Temporal(folder, folder / "logs", await find.temporal(), limits=limits)
     await server.start()
-    client = await Client.connect(
-        server.address, namespace=NAMESPACE, data_converter=pydantic_data_converter
-    )
+    client = await Client.connect(server.address, namespace=NAMESPACE, data_converter=pydantic_data_converter)
     settings = platform_settings.model_copy(update={"temporal_address": server.address})
     async with open_shop(settings, client, stripe_standin) as shop:
         yield shop

@@ -1,4 +1,4 @@
-"""A fault of ours in a step of a purchase: support sees it, it is tried again by itself, and a repair mends everything."""
+"""A fault of ours in a step of a purchase: support sees it, it is tried again by itself, and a repair mends all."""
 
 from __future__ import annotations
 

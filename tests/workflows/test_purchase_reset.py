@@ -3,9 +3,16 @@ open goes on."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import httpx
+from sqlalchemy import text
+
+from activities.sweep import is_announced_again
 from contracts.maintenance import SweepReport
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput
+from contracts.timing import CARE_LOOKS
 from db import inbox
 from tests.workflows.house import task_completions, until
 from tests.workflows.shop import Shop
@@ -118,3 +125,39 @@ async def test_a_charged_job_whose_workflow_was_terminated_is_refunded_by_the_sw
     assert (report.settled, report.refunds_announced) == (1, 1)
     await shop.refunded(purchase, ("SUCCEEDED", 1_000, 10))
     await shop.assert_agreed()
+
+
+async def test_an_old_refund_is_spoken_of_ever_less_often_and_its_lost_workflow_is_started_at_once(
+    shop: Shop,
+) -> None:
+    await shop.stripe.control.post("faults", match="POST /v1/refunds", kind="500", times=1000)
+    purchase = await bought(shop)
+    handle = shop.handle(purchase)
+    await handle.execute_update("refund")
+    await grow_old(shop)
+    assert await sweep(shop.house) == SweepReport(refunds_announced=1)
+    await age_refunds(shop, "3 days 1 minute")
+    assert await sweep(shop.house) == SweepReport()
+
+    await handle.terminate()
+    assert await sweep(shop.house) == SweepReport(purchases_started=1)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.delete(f"{shop.stripe.url}/standin/faults")).raise_for_status()
+    await shop.refunded(purchase, ("SUCCEEDED", 10_000, 100))
+    await shop.assert_agreed()
+
+
+async def age_refunds(shop: Shop, age: str) -> None:
+    async with shop.house.rooms.database.transaction() as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        await session.execute(text(f"UPDATE refunds SET created_at = now() - interval '{age}'"))
+
+
+def test_a_refund_that_waits_for_a_month_is_spoken_of_some_hundred_times_and_no_silence_is_long() -> None:
+    between, spoken = timedelta(minutes=1), [timedelta()]
+    for minute in range(30 * 24 * 60):
+        age = timedelta(minutes=minute, seconds=17)
+        if is_announced_again(age, between):
+            assert age - spoken[-1] <= max(2 * between, min(age / 8, CARE_LOOKS[-1]))
+            spoken.append(age)
+    assert 100 < len(spoken) < 300
