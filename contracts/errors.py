@@ -46,6 +46,7 @@ class Code(StrEnum):
     REFUND_CREDITS_SPENT = "refund_credits_spent"
     WEBHOOK_SIGNATURE = "webhook_signature"
     CORRECTION_CONFLICT = "correction_conflict"
+    CORRECTION_IMPOSSIBLE = "correction_impossible"
     SIGNING_UNAVAILABLE = "signing_unavailable"
     CODEC_KEY_UNKNOWN = "codec_key_unknown"
     CODEC_PAYLOAD_INVALID = "codec_payload_invalid"
@@ -240,6 +241,14 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "A correction needs a second person of finance, and is decided once.",
         "정정은 다른 재무 담당자가 승인해야 하며 한 번만 결정됩니다.",
+    ),
+    Code.CORRECTION_IMPOSSIBLE: ErrorInfo(
+        422,
+        False,
+        "A correction moves won or credits between accounts that exist, each named once, of one user at most; "
+        "held credits belong to their job.",
+        "정정은 존재하는 계정 사이에서만 원화나 크레딧을 옮깁니다. 계정은 한 번씩만, 사용자는 한 명까지 지정하며, "
+        "보류된 크레딧은 작업의 것이므로 옮길 수 없습니다.",
     ),
     Code.SIGNING_UNAVAILABLE: ErrorInfo(
         503,

@@ -13,11 +13,33 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
 from contracts.finance import Correction, CorrectionLeg, CorrectionStatus, DifferenceKind
-from contracts.ids import transfer_id
-from contracts.ledger import TransferOrigin
+from contracts.ids import UserId, transfer_id
+from contracts.ledger import AccountKind, Bucket, TransferOrigin
 from db import ledger
 from db.ids import new_id
 from db.pages import Page, Rows, cut
+from db.postings import Ref
+from db.users import get_user
+
+_CREDITS = {
+    AccountKind.AVAILABLE: (Bucket.PROMO, Bucket.PAID),
+    AccountKind.REFUNDS: (Bucket.PAID,),
+    AccountKind.DISPUTES: (Bucket.PAID,),
+    AccountKind.DEBT: (Bucket.PAID,),
+    AccountKind.REVENUE: (Bucket.PROMO, Bucket.PAID),
+    AccountKind.PROMO: (Bucket.PROMO,),
+    AccountKind.BREAKAGE: (Bucket.PROMO,),
+    AccountKind.ISSUED: (Bucket.PAID,),
+    AccountKind.LOSSES: (Bucket.PAID,),
+}
+"""The accounts of credits that a correction may touch, with their buckets: migration 0003's chart without `held`."""
+_WON = {
+    AccountKind.ISSUED: False,
+    AccountKind.LOSSES: False,
+    AccountKind.CASH: True,
+    AccountKind.DISPUTES: True,
+}
+"""Those of won, and whether each provider has its own."""
 
 
 async def propose(
@@ -29,8 +51,10 @@ async def propose(
     kind: DifferenceKind | None = None,
     subject: str | None = None,
 ) -> Correction:
-    """Written down, nothing moves yet. VALIDATION_FAILED when the legs do not balance per unit and bucket."""
+    """Written down, nothing moves yet. VALIDATION_FAILED when the legs do not balance per unit and bucket,
+    CORRECTION_IMPOSSIBLE when no approval could make them a transfer. Whether the credits are there is seen then."""
     _check_balanced(legs)
+    await _check_accounts(session, legs)
     row = await session.execute(
         text("""INSERT INTO corrections (id, reason, kind, subject, legs, proposed_by)
                 VALUES (:id, :reason, :kind, :subject, cast(:legs AS jsonb), :actor) RETURNING *"""),
@@ -125,6 +149,53 @@ def _check_balanced(legs: Sequence[CorrectionLeg]) -> None:
     wrong = {unit: total for unit, total in sums.items() if total}
     if wrong or not legs:
         raise EchoError(Code.VALIDATION_FAILED, f"postings do not sum to zero: {wrong}")
+
+
+async def _check_accounts(session: AsyncSession, legs: Sequence[CorrectionLeg]) -> None:
+    for number, leg in enumerate(legs, 1):
+        problem = _problem(leg)
+        if problem is None and _account(leg) in map(_account, legs[: number - 1]):
+            problem = "the account is named twice"
+        if problem is not None:
+            raise EchoError(
+                Code.CORRECTION_IMPOSSIBLE, f"leg {number}, {leg.account}: {problem}", {"leg": number}
+            )
+    users = {leg.user_id for leg in legs if leg.user_id is not None}
+    if len(users) > 1:
+        raise EchoError(Code.CORRECTION_IMPOSSIBLE, f"{len(users)} users: take one correction for each")
+    for user_id in users:
+        if not user_id.isprintable() or await get_user(session, UserId(user_id)) is None:
+            raise EchoError(Code.CORRECTION_IMPOSSIBLE, f"there is no user {user_id!a}")
+
+
+def _account(leg: CorrectionLeg) -> CorrectionLeg:
+    """The leg without its amount."""
+    return leg.model_copy(update={"amount": 0})
+
+
+def _problem(leg: CorrectionLeg) -> str | None:
+    """Why there is no such account, or why a correction may not touch it."""
+    if leg.account is AccountKind.HELD:
+        return "held credits belong to their job; cancel it or give it up instead"
+    if leg.bucket is None:
+        if leg.account not in _WON:
+            return "an account of credits needs its bucket"
+        if leg.user_id is not None:
+            return "won are no user's"
+        if _WON[leg.account] != (leg.provider is not None):
+            return (
+                "it needs its provider"
+                if _WON[leg.account]
+                else "no provider has an account of its own there"
+            )
+        return None
+    if leg.bucket not in _CREDITS.get(leg.account, ()):
+        return f"it has no {leg.bucket} credits"
+    if leg.provider is not None:
+        return "credits are no provider's"
+    if Ref(leg.account, leg.bucket).owned != (leg.user_id is not None):
+        return "it is the platform's, no user's" if leg.user_id is not None else "it needs its user"
+    return None
 
 
 def _correction(row: Row[Any]) -> Correction:

@@ -32,7 +32,7 @@ DECISIONS = responses(*CODES, *BODY, Code.NOT_FOUND, Code.CORRECTION_CONFLICT, C
     status_code=201,
     response_model=Correction,
     summary="Propose a correction",
-    responses=responses(*CODES, *BODY, *IDEMPOTENCY_CODES),
+    responses=responses(*CODES, *BODY, *IDEMPOTENCY_CODES, Code.CORRECTION_IMPOSSIBLE),
 )
 async def propose(body: schemas.CorrectionRequest, caller: Finance, once: CurrentOnce) -> Response:
     """Nothing moves until a second person approves it."""

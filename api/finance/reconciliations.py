@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -141,11 +142,20 @@ def _reported(difference: Difference, locale: str) -> schemas.ReportedDifference
 
 def _csv(found: Reconciled, locale: str) -> str:
     buffer = io.StringIO()
-    fields = [*Difference.model_fields, "age_s", "what_to_do"]
+    fields = [*Difference.model_fields, "age_s", "what_to_do", "suggested_legs"]
     lines = csv.DictWriter(buffer, fields)
     lines.writeheader()
     for difference in found.differences:
         reported = _reported(difference, locale)
         row: dict[str, Any] = difference.model_dump(mode="json")
-        lines.writerow({**row, "age_s": reported.age_s, "what_to_do": reported.what_to_do})
+        legs = [leg.model_dump(mode="json", exclude_none=True) for leg in reported.suggested_legs]
+        lines.writerow(
+            {
+                **row,
+                "age_s": reported.age_s,
+                "what_to_do": reported.what_to_do,
+                # As `POST /v1/finance/corrections` takes them.
+                "suggested_legs": json.dumps(legs) if legs else "",
+            }
+        )
     return buffer.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from db.tables import User
 from db.users import get_user
 from tests.api.acts import Login, Person, assert_problem, create_job, fail, key
 from tests.api.serving import Api
-from tests.books import run_sql
+from tests.books import a_user, run_sql
 from tests.purchases import a_purchase
 
 ADDRESSES = ("transfers", "purchases", "refunds", "liability", "revenue", "reconciliations", "corrections")
@@ -193,6 +194,50 @@ async def test_a_correction_that_cannot_be_is_refused_at_once(
     assert_problem(answer, 422, "validation_failed")
 
 
+@pytest.mark.parametrize(
+    ("leg", "why"),
+    [
+        ({"account": "held", "bucket": "paid", "user_id": "USER"}, "held credits belong to their job"),
+        ({"account": "available", "bucket": "paid", "user_id": "usr_nobody"}, "there is no user"),
+        ({"account": "available", "bucket": "paid", "user_id": "usr_\x00"}, "there is no user"),
+        ({"account": "available", "bucket": "paid"}, "it needs its user"),
+        ({"account": "revenue", "bucket": "paid", "user_id": "USER"}, "no user's"),
+        ({"account": "debt", "bucket": "promo", "user_id": "USER"}, "it has no promo credits"),
+        ({"account": "cash"}, "it needs its provider"),
+        ({"account": "losses", "provider": "stripe"}, "no provider has an account"),
+        ({"account": "revenue"}, "needs its bucket"),
+        ({"account": "losses", "bucket": "paid"}, "named twice"),
+    ],
+)
+async def test_a_correction_of_an_account_that_cannot_be_corrected_is_refused_when_it_is_proposed(
+    kim: Person, customer: tuple[Person, User], leg: dict[str, Any], why: str
+) -> None:
+    leg = {name: customer[1].id if value == "USER" else value for name, value in leg.items()}
+    against = {
+        "account": "breakage" if leg.get("bucket") == "promo" else "losses",
+        "bucket": leg.get("bucket"),
+    }
+    body = {"reason": "x", "legs": [{**against, "amount": -5}, {**leg, "amount": 5}]}
+    answer = await kim.post("/v1/finance/corrections", json=body, headers=key())
+    assert_problem(answer, 422, "correction_impossible")
+    assert why in answer.json()["detail"]
+    korean = {**key(), "Accept-Language": "ko"}
+    answer = await kim.post("/v1/finance/corrections", json=body, headers=korean)
+    assert answer.json()["title"].startswith("정정은 존재하는 계정")
+
+
+async def test_a_correction_of_two_users_is_refused_when_it_is_proposed(
+    kim: Person, customer: tuple[Person, User], database: Database
+) -> None:
+    other = await a_user(database, paid=5)
+    legs = [
+        {"account": "available", "bucket": "paid", "user_id": user, "amount": amount}
+        for user, amount in ((customer[1].id, 5), (other.id, -5))
+    ]
+    answer = await kim.post("/v1/finance/corrections", json={"reason": "x", "legs": legs}, headers=key())
+    assert_problem(answer, 422, "correction_impossible")
+
+
 async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Database) -> None:
     now = datetime.now(UTC)
     async with database.read() as session:
@@ -225,6 +270,12 @@ async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Da
     assert "결제사" in found["what_to_do"]
     rows = list(csv.DictReader(io.StringIO((await kim.get(address, params={"format": "csv"})).text)))
     assert [(row["kind"], row["amount_krw"]) for row in rows] == [("payment_unknown", "10000")]
+    legs = [
+        {name: value for name, value in leg.items() if value is not None} for leg in found["suggested_legs"]
+    ]
+    assert json.loads(rows[0]["suggested_legs"]) == legs
+    correction = {"reason": "ours after all", "legs": json.loads(rows[0]["suggested_legs"])}
+    assert (await kim.post("/v1/finance/corrections", json=correction, headers=key())).status_code == 201
     page = await kim.get(address, params={"format": "html"})
     assert page.headers["content-type"].startswith("text/html")
     assert "<svg" in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from uuid import uuid4
 
 import pytest
@@ -100,6 +101,45 @@ async def test_postings_that_do_not_balance_are_not_even_proposed(database: Data
         async with database.transaction() as session:
             await corrections.propose(session, legs=legs, reason="wrong", actor="finance:kim")
     assert refused.value.code is Code.VALIDATION_FAILED
+
+
+@pytest.mark.parametrize("account", AccountKind)
+async def test_what_is_proposed_is_what_the_database_would_take(
+    database: Database, account: AccountKind
+) -> None:
+    """With every bucket, user and provider, also those that make no sense together."""
+    user = await a_user(database, paid=1)
+    for bucket, owner, provider in itertools.product(
+        (None, *Bucket), (None, user.id), (None, Provider.STRIPE)
+    ):
+        leg = CorrectionLeg(account=account, bucket=bucket, user_id=owner, provider=provider, amount=5)
+        against = AccountKind.BREAKAGE if bucket is Bucket.PROMO else AccountKind.LOSSES
+        legs = (leg, CorrectionLeg(account=against, bucket=bucket, amount=-5))
+        assert await is_taken(database, legs, proposed=True) == await is_taken(
+            database, legs, proposed=False
+        ), leg
+
+
+async def is_taken(database: Database, legs: tuple[CorrectionLeg, ...], *, proposed: bool) -> bool:
+    async def attempt() -> None:
+        async with database.transaction() as session:
+            if proposed:
+                await corrections.propose(session, legs=legs, reason="a try", actor="finance:kim")
+            else:
+                origin = TransferOrigin(actor="finance:kim", step="correction", reason="a try")
+                await ledger.correct(session, TransferId(uuid4()), legs, origin)
+            raise Rollback
+
+    with pytest.raises((Rollback, EchoError)) as ended:
+        await attempt()
+    if isinstance(ended.value, EchoError):
+        assert ended.value.code is (Code.CORRECTION_IMPOSSIBLE if proposed else Code.VALIDATION_FAILED)
+        return False
+    return True
+
+
+class Rollback(Exception):
+    """Takes a transaction back that has shown what it should."""
 
 
 async def test_the_database_refuses_a_transfer_that_nobody_approved(database: Database) -> None:
