@@ -35,7 +35,7 @@ from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput, JobOutcome
 from db import books, events, jobs, ledger, saga_log, settlement, users, videos
 from db.tables import Job, User
-from tests.workflows.stand_ins import StandIns
+from tests.workflows.stand_ins import Broken, StandIns
 from workflows import WORKFLOWS
 from workflows.client import start_job, starter
 from workflows.sandbox import sandboxed_runner
@@ -51,6 +51,7 @@ class House:
     rooms: Rooms
     stand_ins: StandIns
     interceptors: dict[Queue, list[Interceptor]] = field(default_factory=lambda: defaultdict(list))
+    broken: Broken = field(default_factory=Broken)
 
     # ---- what an API would do ---------------------------------------------------------------------------
 
@@ -227,7 +228,7 @@ async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> A
                 workflows=WORKFLOWS if core else (),
                 workflow_runner=sandboxed_runner(),
                 activities=hosted,
-                interceptors=[FaultInterceptor(), *house.interceptors[queue]],
+                interceptors=[FaultInterceptor(), house.broken, *house.interceptors[queue]],
                 max_cached_workflows=workflow_cache if core else 0,
                 max_concurrent_activities=50,
                 max_heartbeat_throttle_interval=throttle,

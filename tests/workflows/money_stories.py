@@ -63,6 +63,19 @@ async def refund_failed(shop: Shop) -> Purchasing:
     return await put_away(shop, purchase)
 
 
+async def unsent(shop: Shop) -> Purchasing:
+    """By a fault of ours, which the look at everything else does not hide."""
+    purchase = await granted(shop)
+    broken = (purchase.workflow_id, "send_refunds")
+    shop.house.broken.steps.add(broken)
+    await shop.handle(purchase).execute_update("refund")
+    await rests(shop, purchase, PurchaseStatus.PAID, steps=6)
+    shop.house.broken.steps.remove(broken)
+    await shop.nudge(purchase)
+    await rests(shop, purchase, PurchaseStatus.PAID, steps=8)
+    return await put_away(shop, purchase)
+
+
 async def disputed(shop: Shop) -> Purchasing:
     purchase = await granted(shop)
     ref = await shop.payment_ref(purchase)
@@ -131,7 +144,7 @@ async def put_away(shop: Shop, purchase: PurchaseInput) -> Purchasing:
 MONEY_STORIES: dict[str, MoneyStory] = {
     story.__name__: story
     for story in (
-        paid, declined, unpaid, refunded, refund_failed, disputed,
+        paid, declined, unpaid, refunded, refund_failed, unsent, disputed,
         charged_succeeded, charged_failed, charge_expired,
     )
 }  # fmt: skip

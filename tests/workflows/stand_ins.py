@@ -14,6 +14,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.reporting import Reporter
 from contracts.enhance_steps import MuxRequest, PlanRequest, SegmentRequest
@@ -147,6 +148,29 @@ class Fails:
         if self.times > 0:
             self.times -= 1
             raise ApplicationError(f"injected {self.code}", type=self.code, non_retryable=True)
+
+
+class Broken(Interceptor):
+    """Steps that fail with an exception that nobody has foreseen, for as long as they are in `steps`."""
+
+    def __init__(self) -> None:
+        self.steps: set[tuple[str, str]] = set()
+        """Workflow id and step."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Breaking(next, self)
+
+
+class _Breaking(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, broken: Broken) -> None:
+        super().__init__(next)
+        self._broken = broken
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        if (info.workflow_id, info.activity_type) in self._broken.steps:
+            raise KeyError("a bug")
+        return await super().execute_activity(input)
 
 
 SOURCE = Artifact(key="raw/usr_x/vid_x/source", bytes=1_000_000, sha256="a" * 64, content_type="video/mp4")

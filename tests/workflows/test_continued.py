@@ -14,14 +14,13 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput
-from contracts.queues import Queue
 from contracts.settings import Settings
 from dev.servers.standins import StripeStandIn
 from dev.servers.temporal import NAMESPACE, Temporal
 from dev.toolchain import find
 from tests.workflows.house import card_of, until, workers
 from tests.workflows.shop import Shop, open_shop
-from tests.workflows.test_own_faults import Broken, calls_support, paid, shows
+from tests.workflows.test_own_faults import calls_support, paid, shows
 from workflows import search
 
 TOO_LONG = 80
@@ -114,9 +113,9 @@ async def has_a_failed_refund(shop: Shop) -> Ending:
     return ends
 
 
-async def has_a_fault(shop: Shop, broken: Broken) -> Ending:
+async def has_a_fault(shop: Shop) -> Ending:
     purchase = await paid(shop)
-    broken.steps.add((purchase.workflow_id, "reconcile_purchase"))
+    shop.house.broken.steps.add((purchase.workflow_id, "reconcile_purchase"))
     await shop.nudge(purchase)
     await shows(shop, purchase, "reconcile_purchase")
     await continued(shop, purchase)
@@ -124,7 +123,7 @@ async def has_a_fault(shop: Shop, broken: Broken) -> Ending:
     await shows(shop, purchase, "reconcile_purchase")
 
     async def ends() -> None:
-        broken.steps.clear()
+        shop.house.broken.steps.clear()
         await shop.nudge(purchase)
         await calls_support(shop, purchase, False)
 
@@ -164,15 +163,14 @@ async def given_to(shop: Shop, purchase: PurchaseInput) -> PurchaseInput:
 
 
 async def test_a_purchase_goes_on_in_a_new_run_as_if_nothing_had_happened(impatient: Shop) -> None:
-    shop, broken = impatient, Broken()
-    shop.house.interceptors[Queue.PROVIDERS].append(broken)
+    shop = impatient
     await shop.stripe.control.post("refunds/mode", status="pending")
     async with workers(shop.house):
         endings = await asyncio.gather(
             has_a_refund_on_its_way(shop),
             has_a_dispute(shop),
             has_a_failed_refund(shop),
-            has_a_fault(shop, broken),
+            has_a_fault(shop),
             is_not_paid(shop),
         )
         await shop.stripe.control.post("refunds/settle", outcome="succeeded")

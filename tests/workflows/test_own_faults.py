@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from sqlalchemy import text
-from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from contracts.errors import Code
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput
-from contracts.queues import Queue
-from tests.workflows.house import card_of, until, workers
+from tests.workflows.house import card_of, until
 from tests.workflows.shop import Shop
 from workflows import search
-
-
-class Broken(Interceptor):
-    """Steps that fail with an exception that nobody has foreseen, for as long as they are in `steps`."""
-
-    def __init__(self) -> None:
-        self.steps: set[tuple[str, str]] = set()
-        """Workflow id and step."""
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Breaking(next, self)
-
-
-class _Breaking(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, broken: Broken) -> None:
-        super().__init__(next)
-        self._broken = broken
-
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        info = activity.info()
-        if (info.workflow_id, info.activity_type) in self._broken.steps:
-            raise KeyError("a bug")
-        return await super().execute_activity(input)
 
 
 async def calls_support(shop: Shop, purchase: PurchaseInput, expected: bool = True) -> None:
@@ -68,17 +41,15 @@ async def paid(shop: Shop) -> PurchaseInput:
     return purchase
 
 
-async def test_every_step_that_breaks_is_shown_and_goes_on_once_it_is_repaired(closed_shop: Shop) -> None:
-    shop, broken = closed_shop, Broken()
-    for queue in (Queue.CORE, Queue.PROVIDERS):
-        shop.house.interceptors[queue].append(broken)
+async def test_every_step_that_breaks_is_shown_and_goes_on_once_it_is_repaired(shop: Shop) -> None:
+    broken = shop.house.broken.steps
 
     async def breaks(purchase: PurchaseInput, step: str) -> None:
-        broken.steps.add((purchase.workflow_id, step))
+        broken.add((purchase.workflow_id, step))
 
     async def mended(purchase: PurchaseInput, step: str) -> None:
         await shows(shop, purchase, step)
-        broken.steps.remove((purchase.workflow_id, step))
+        broken.remove((purchase.workflow_id, step))
         await shop.nudge(purchase)
 
     async def creation() -> None:
@@ -137,8 +108,7 @@ async def test_every_step_that_breaks_is_shown_and_goes_on_once_it_is_repaired(c
         assert refusal.value.cause.type == Code.INTERNAL
         assert await shop.refunds(purchase) == []
 
-    async with workers(shop.house):
-        await asyncio.gather(creation(), payment(), closing(), sending(), looking(), asking())
+    await asyncio.gather(creation(), payment(), closing(), sending(), looking(), asking())
     await shop.assert_agreed()
 
 
