@@ -84,8 +84,15 @@ JOBS = {
     "a job whose events have a gap": """
         SELECT j.id FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id
          GROUP BY j.id HAVING count(e.seq) <> j.event_seq OR coalesce(max(e.seq), 0) <> j.event_seq""",
+    "usage that is not the sum of the captures": """
+        SELECT user_id || ' ' || day || ' ' || kind
+          FROM usage_by_day u FULL JOIN (
+               SELECT user_id, (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(job_kind, '') AS kind,
+                      sum(credits) AS credits, count(*) AS jobs, sum(paid_credits - own) AS from_line
+                 FROM analytics.captures GROUP BY 1, 2, 3) c USING (user_id, day, kind)
+         WHERE (u.credits, u.jobs, u.from_line) IS DISTINCT FROM (c.credits, c.jobs, c.from_line)""",
 }
-"""Of jobs and their holds."""
+"""Of jobs, their holds and what they have used."""
 
 CHECKS = {**LEDGER, **JOBS, **books_money.CHECKS}
 """What must not exist, and the query that finds it."""

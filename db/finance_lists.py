@@ -30,6 +30,21 @@ class Listing:
     """Filter to the condition that it sets."""
     sums: tuple[str, ...] = ()
     id_type: str = "text"
+    order_in_period: tuple[str, ...] = ()
+    """Sorts what the filters `from` and `to` leave, where that is read from another index; the same but for moments."""
+    place: str = ""
+    """Where a cursor is looked up, when not in the view: in what is quicker to search."""
+    is_report: bool = False
+    """Every row follows from all the books of its users, so without a user it takes seconds, not milliseconds."""
+
+    def order_of(self, filters: Mapping[str, Any]) -> tuple[str, ...]:
+        in_period = filters.get("from") is not None or filters.get("to") is not None
+        return self.order_in_period if in_period and self.order_in_period else self.order
+
+
+REPORT_TIMEOUT_MS = 60_000
+REPORT_MEMORY = "64MB"
+"""To sort a million captures in; PostgreSQL's default of 4 MB is for lookups."""
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -54,6 +69,7 @@ TRANSFERS = Listing(
         "to": UNTIL,
     },
     id_type="uuid",
+    order_in_period=("created_at", "seq"),
 )
 
 PURCHASES = Listing(
@@ -100,6 +116,9 @@ LIABILITY = Listing(
     conditions={"user_id": "user_id = :user_id"},
     sums=("credits", "krw"),
     id_type="uuid",
+    place="""(SELECT id AS transfer_id, created_at AS bought_at FROM analytics.transfers
+               WHERE kind IN ('purchase', 'grant', 'correction')) bought""",
+    is_report=True,
 )
 
 REVENUE = Listing(
@@ -116,6 +135,8 @@ REVENUE = Listing(
     },
     sums=("credits", "paid_credits", "krw"),
     id_type="uuid",
+    place="(SELECT id AS transfer_id, seq FROM analytics.transfers WHERE kind = 'capture') captures",
+    is_report=True,
 )
 
 
@@ -126,12 +147,14 @@ async def page_of(
     forward = page.ending_before is None
     cursor = page.starting_after or page.ending_before
     where, values = _where(listing, filters)
+    order = listing.order_of(filters)
+    await _allow_time(session, listing)
     if cursor is not None:
-        place = await _place(session, listing, cursor)
-        values |= {f"at_{column}": place[column] for column in listing.order}
-        names = ", ".join(f":at_{column}" for column in listing.order)
-        where.append(f"({', '.join(listing.order)}) {'<' if forward else '>'} ({names})")
-    query = _select(listing, where, "DESC" if forward else "ASC") + " LIMIT :limit"
+        place = await _place(session, listing, order, cursor)
+        values |= {f"at_{column}": place[column] for column in order}
+        names = ", ".join(f":at_{column}" for column in order)
+        where.append(f"({', '.join(order)}) {'<' if forward else '>'} ({names})")
+    query = _select(listing, where, order, "DESC" if forward else "ASC") + " LIMIT :limit"
     rows = await session.execute(text(query), {**values, "limit": page.limit + 1})
     return cut(list(rows.mappings()), page)
 
@@ -139,6 +162,7 @@ async def page_of(
 async def sums_of(session: AsyncSession, listing: Listing, filters: Mapping[str, Any]) -> dict[str, int]:
     """Of all rows that pass the filters, and how many there are."""
     where, values = _where(listing, filters)
+    await _allow_time(session, listing)
     sums = ", ".join(f"coalesce(sum({column}), 0)::bigint AS {column}" for column in listing.sums)
     query = f"SELECT count(*) AS rows, {sums} FROM {listing.view} WHERE {' AND '.join(['true', *where])}"  # noqa: S608
     return dict((await session.execute(text(query), values)).mappings().one())
@@ -149,7 +173,8 @@ async def every(
 ) -> AsyncIterator[RowMapping]:
     """All rows that pass the filters, newest first, as the database finds them: memory does not grow with them."""
     where, values = _where(listing, filters)
-    rows = await session.stream(text(_select(listing, where, "DESC")), values)
+    await _allow_time(session, listing)
+    rows = await session.stream(text(_select(listing, where, listing.order_of(filters), "DESC")), values)
     async for row in rows.mappings():
         yield row
 
@@ -159,18 +184,25 @@ def _where(listing: Listing, filters: Mapping[str, Any]) -> tuple[list[str], dic
     return [listing.conditions[name] for name in given], given
 
 
-def _select(listing: Listing, where: list[str], direction: str) -> str:
-    order = ", ".join(f"{column} {direction}" for column in listing.order)
+def _select(listing: Listing, where: list[str], columns: tuple[str, ...], direction: str) -> str:
+    order = ", ".join(f"{column} {direction}" for column in columns)
     return (
         f"SELECT {', '.join(listing.columns)} FROM {listing.view} WHERE {' AND '.join(['true', *where])} "  # noqa: S608
         f"ORDER BY {order}"
     )
 
 
-async def _place(session: AsyncSession, listing: Listing, cursor: str) -> RowMapping:
+async def _allow_time(session: AsyncSession, listing: Listing) -> None:
+    """Until the end of the transaction."""
+    if listing.is_report:
+        await session.execute(text(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT_MS}"))
+        await session.execute(text(f"SET LOCAL work_mem = '{REPORT_MEMORY}'"))
+
+
+async def _place(session: AsyncSession, listing: Listing, order: tuple[str, ...], cursor: str) -> RowMapping:
     """Where the row with the id `cursor` stands in the list."""
     query = (
-        f"SELECT {', '.join(listing.order)} FROM {listing.view} "  # noqa: S608 - our own words
+        f"SELECT {', '.join(order)} FROM {listing.place or listing.view} "  # noqa: S608 - our own words
         f"WHERE {listing.id} = cast(:cursor AS {listing.id_type})"
     )
     row = (await session.execute(text(query), {"cursor": cursor})).mappings().first()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import AsyncConnection
+from sqlalchemy import text
 
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
+from contracts.ledger import Bucket
 from contracts.payments import DisputeStatus, RefundTo
 from contracts.video_job import Release
-from db import audit, disputes, finance_lists, settlement
+from db import audit, disputes, finance_lists, ledger, settlement
 from db.engine import Database
 from db.pages import Page
 from db.tables import Job, User
 from db.tables_money import Purchase
-from tests.books import a_job, a_user, completion, run_sql, step_of
+from tests.books import ORIGIN, a_job, a_user, completion, new_transfer_id, run_sql, step_of
 from tests.purchases import a_charged_job, a_dispute, a_purchase, by, provider_says, refund
 
 
@@ -140,6 +144,62 @@ async def test_every_won_is_refunded_earned_or_owed(
     money = await money_of(database, user)
     received = sum(purchase.amount_krw for purchase in bought)
     assert money["earned"] + money["owed"] + money["refunded"] == received
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(["buy", "spend", "refund", "charge", "gift", "dispute", "win"]),
+            st.integers(0, 2),
+            st.integers(1, 130),
+        ),
+        min_size=3,
+        max_size=10,
+    )
+)
+async def test_revenue_and_liability_are_those_of_the_slower_views_that_they_replaced(
+    database: Database, acts: Sequence[tuple[str, int, int]]
+) -> None:
+    """Migration 0010 walks lots and captures once, where 0008 laid every capture beside every lot of its user."""
+    before = import_module("db.migrations.versions.0008_analytics").REVENUE
+    async with database.transaction() as session:
+        await session.execute(text("DROP SCHEMA IF EXISTS before CASCADE"))
+        await session.execute(text("CREATE SCHEMA before"))
+        connection = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert isinstance(connection, AsyncConnection)
+        await connection.execute(
+            before.replace("analytics.", "before.").partition("CREATE VIEW before.money_by_day")[0].encode()
+        )
+    user = await a_user(database, promo=7)
+    bought: list[Purchase] = []
+    for act, which, credits in acts:
+        try:
+            if act == "buy":
+                bought.append(await a_purchase(database, user, credits=(100, 500, 1000)[which]))
+            elif act == "spend":
+                await spend(database, user, credits)
+            elif act == "charge":
+                bought.append((await spend_charge(database, user, 10 + which, 1 + credits % 10))[1])
+            elif act == "gift":
+                async with database.transaction() as session:
+                    await ledger.grant(session, new_transfer_id(), user.id, credits, Bucket.PAID, ORIGIN)
+            elif bought and act == "refund":
+                await refund(database, bought[which % len(bought)], credits=credits)
+            elif bought and act in ("dispute", "win"):
+                purchase = bought[which % len(bought)]
+                status = DisputeStatus.OPEN if act == "dispute" else DisputeStatus.WON
+                async with database.transaction() as session:
+                    await disputes.record(session, purchase.id, a_dispute(purchase, status), by(purchase))
+        except EchoError as refused:
+            if refused.code not in (Code.CREDITS_SHORT, Code.REFUND_CREDITS_SPENT, Code.REFUND_TOO_LARGE):
+                raise
+    for view in ("revenue", "liability", "captures"):
+        now, then = [
+            await run_sql(database, f"SELECT * FROM {schema}.{view} ORDER BY user_id, transfer_id")
+            for schema in ("analytics", "before")
+        ]
+        assert now == then, view
 
 
 async def test_a_saga_is_told_from_every_source(database: Database) -> None:

@@ -20,7 +20,7 @@ from tests.books import a_user, assert_books_coherent, balance_of
 VERSIONS = Path(db.migrations.__file__).parent / "versions"
 
 OTHER_TABLES = {
-    *("accounts", "transfers", "postings"),
+    *("accounts", "transfers", "postings", "usage_by_day"),
     *("journal_blocks", "journal_entries"),
     *("provider_entries", "provider_payouts", "reconciliations", "differences", "corrections", "staff_log"),
     "alembic_version",
