@@ -1,6 +1,6 @@
 """The lists that finance reads, whole or page by page: transfers, purchases, refunds, liability, revenue.
 
-All read the analysts' views (migration 0008), so that a figure in the API is the figure in a spreadsheet.
+All read the analysts' views (migrations 0008, 0010), so that a figure in the API is the figure in a spreadsheet.
 """
 
 from __future__ import annotations
