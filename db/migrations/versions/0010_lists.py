@@ -1,7 +1,7 @@
 """What long lists are read from: credits spent by day, kept with each capture, and indexes for finance (docs/adr/031).
 
 Revision ID: 0010
-Revises: 0009
+Revises: 0008
 """
 
 from __future__ import annotations
