@@ -1,4 +1,4 @@
-"""A TCP road to a real server that counts requests and, when told to, breaks or stalls in the middle of an answer."""
+"""A TCP road to a real server that counts requests and, when told to, holds them up, loses or breaks off answers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class FaultyProxy:
         """Connections that pass unharmed before any fault."""
         self.refuse = ""
         """A request with these words is never answered: its connection is closed."""
+        self.lose = ""
+        """The next request with these words arrives, but instead of its answer its connection is closed."""
+        self.hold = ""
+        """A request with these words arrives after `release`."""
+        self._released = threading.Event()
         self.stall = False
         """Instead of closing the connection, send nothing more until the proxy closes."""
 
@@ -37,11 +42,15 @@ class FaultyProxy:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
+        self._released.set()
         # shutdown, unlike close, wakes a thread that waits in accept.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
             thread.join()
+
+    def release(self) -> None:
+        self._released.set()
 
     def count(self, request: str) -> int:
         return sum(line.startswith(request) for line in self.requests)
@@ -59,14 +68,15 @@ class FaultyProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection(self._target) as server:
-            pump = threading.Thread(target=self._forward, args=(client, server))
+            lost = threading.Event()
+            pump = threading.Thread(target=self._forward, args=(client, server, lost))
             pump.start()
-            self._answer(server, client)
+            self._answer(server, client, lost)
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
             pump.join()
 
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward(self, client: socket.socket, server: socket.socket, lost: threading.Event) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
                 # Requests in these tests fit a segment, and a body that looks like one is not sent.
@@ -75,14 +85,21 @@ class FaultyProxy:
                     self.requests.append(line)
                     if self.refuse and self.refuse in line:
                         break
+                    if self.lose and self.lose in line:
+                        self.lose = ""
+                        lost.set()
+                    elif self.hold and self.hold in line:
+                        self._released.wait()
                 server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
 
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+    def _answer(self, server: socket.socket, client: socket.socket, lost: threading.Event) -> None:
         sent = 0
         with suppress(OSError):
             while data := server.recv(65536):
                 sent += len(data)
+                if lost.is_set():
+                    return
                 if self._hit(sent):
                     if self.stall:
                         self._closing.wait()

@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from cli.api import Api
-from cli.enhance import _take_on
 from cli.exits import Exit
-from cli.pending import Pending
 from contracts.settings import Settings
 from dev.servers.issuer import Issuer
 from dev.servers.standins import StripeStandIn
 from tests.api.till import ASKS_BANK, DECLINED, VISA, Till, open_till
-from tests.cli.conftest import Echoshot
-from tests.workflows.house import workers
+from tests.cli.conftest import Echoshot, Start
+from tests.faulty_proxy import FaultyProxy
+from tests.workflows.house import until, workers
 
 
 @pytest_asyncio.fixture
@@ -120,23 +117,21 @@ async def test_a_wrong_package_is_wrong_usage(till: Till, echoshot: Echoshot, ho
     assert list((home / "state").rglob("*.json")) == []
 
 
-async def test_a_run_that_was_cut_off_is_not_paid_twice(
-    till: Till, echoshot: Echoshot, monkeypatch: pytest.MonkeyPatch
-):
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
+async def test_a_run_that_was_cut_off_is_not_paid_twice(closed_till: Till, echoshot: Echoshot, start: Start):
     wish = ("credits", "buy", "100", "--payment-method", VISA, "--json")
-    with monkeypatch.context() as patched:
-        patched.setattr("cli.payments._wait", interrupted)
-        assert (await echoshot(*wish)).exit == Exit.INTERRUPTED
+    running = await start(*wish)
+    assert running.process.stderr is not None
+    assert b"Waiting for the payment service" in await running.process.stderr.readline()
+    running.interrupt()
+    assert (await running.ended()).exit == Exit.INTERRUPTED
 
-    again = await echoshot(*wish)
+    async with workers(closed_till.shop.house):
+        again = await echoshot(*wish)
 
     assert again.exit == Exit.OK
     assert "which was interrupted before" in again.err
     assert again.document("balance")["available"] == 100
-    assert len(await till.shop.payments()) == 1
+    assert len(await closed_till.shop.payments()) == 1
 
 
 async def test_a_job_is_charged_to_a_card(till: Till, echoshot: Echoshot, clip: Path):
@@ -160,16 +155,19 @@ async def test_a_job_whose_card_is_declined_ends_with_7_and_says_so(
 
 
 async def test_nothing_is_uploaded_once_the_card_is_known_to_be_declined(
-    till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch
+    till: Till, echoshot: Echoshot, clip: Path, issuer: Issuer
 ):
-    def answered_late(api: Api, *request: Any) -> tuple[dict[str, Any], Pending]:
-        job, pending = _take_on(api, *request)
-        while job["charge"]["status"] != "FAILED":
-            job |= {"charge": api.get(f"/v1/jobs/{job['id']}")["charge"]}
-        return job, pending
+    async def declined() -> bool:
+        return [row["status"] for row in await till.rows("SELECT status FROM purchases")] == ["FAILED"]
 
-    monkeypatch.setattr("cli.enhance._take_on", answered_late)
-    ended = await echoshot("enhance", clip, "--charge", DECLINED, "--json")
+    with FaultyProxy(int(till.api.url.rpartition(":")[2])) as proxy:
+        # The answer is lost on its way; by the time the request is repeated, the card has been declined.
+        proxy.lose = proxy.hold = "POST /v1/jobs "
+        by_proxy = ("--api", proxy.endpoint, "--token", issuer.signer.mint(f"fan-{uuid4().hex}"))
+        running = asyncio.create_task(echoshot("enhance", clip, "--charge", DECLINED, "--json", *by_proxy))
+        await until(declined)
+        proxy.release()
+        ended = await running
 
     assert ended.exit == Exit.NOT_PAID, ended
     assert "are charged" not in ended.err

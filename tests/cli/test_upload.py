@@ -4,20 +4,20 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
-from cli.api import Api as Client
 from cli.exits import Exit
-from cli.upload import send_file
 from contracts.errors import sentence
 from contracts.ids import JobId, UserId, VideoId
 from contracts.media import Artifact
 from contracts.settings import Settings
 from db import jobs, videos
 from db.engine import Database
+from db.tables import Job
+from dev.servers.issuer import Issuer
 from dev.servers.s3 import ObjectStore
 from storage.keys import source_key
 from storage.parts import PART_BYTES_MIN
@@ -131,14 +131,19 @@ async def test_an_upload_that_was_interrupted_goes_on_with_the_missing_parts(
 
 
 async def test_a_file_that_arrived_without_being_announced_is_not_sent_again(
-    echoshot: Echoshot, fan: str, clip: Path, proxy: FaultyProxy, home: Path, monkeypatch: pytest.MonkeyPatch
+    echoshot: Echoshot, start: Start, fan: str, clip: Path, proxy: FaultyProxy, api: Api, issuer: Issuer
 ):
-    # The process dies between the last byte and the announcement.
-    with monkeypatch.context() as patch:
-        patch.setattr("cli.enhance._announce", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert (await echoshot("enhance", clip, "--no-wait")).exit == Exit.INTERRUPTED
-    assert proxy.count("PUT") == 1
-    ended = await echoshot("enhance", clip, "--no-wait", "--json")
+    with FaultyProxy(int(api.url.rpartition(":")[2])) as to_api:
+        by_proxy = ("--api", to_api.endpoint, "--token", issuer.signer.mint(fan))
+        # The process ends between the last byte and the announcement.
+        to_api.refuse = "/ingested"
+        running = await start("enhance", clip, "--no-wait", *by_proxy)
+        await until(lambda: to_api.count("PATCH") > 0)
+        running.interrupt()
+        assert (await running.ended()).exit == Exit.INTERRUPTED
+        assert proxy.count("PUT") == 1
+        to_api.refuse = ""
+        ended = await echoshot("enhance", clip, "--no-wait", "--json", *by_proxy)
     assert ended.exit == Exit.OK, ended
     assert proxy.count("PUT") == 1
     assert "Going on with job" in ended.err
@@ -169,20 +174,19 @@ async def test_a_job_that_ends_during_its_upload_is_reported_as_it_ended(
     proxy: FaultyProxy,
     database: Database,
     home: Path,
-    monkeypatch: pytest.MonkeyPatch,
     code: str,
     exit: Exit,
     faults: int,
 ):
-    loop = asyncio.get_running_loop()
-
-    def ends_before_it_is_sent(api: Client, job_id: str, *rest: Any) -> None:
-        asyncio.run_coroutine_threadsafe(fail(database, job_id, code), loop).result()
-        proxy.faults = faults
-        send_file(api, job_id, *rest)
-
-    monkeypatch.setattr("cli.enhance.send_file", ends_before_it_is_sent)
-    ended = await echoshot("enhance", clip, "--no-wait", "--json")
+    proxy.hold = "PUT "
+    running = asyncio.create_task(echoshot("enhance", clip, "--no-wait", "--json"))
+    await until(lambda: proxy.count("PUT") == 1)
+    async with database.read() as session:
+        job_id = (await session.scalars(select(Job.id))).one()
+    await fail(database, job_id, code)
+    proxy.faults = faults
+    proxy.release()
+    ended = await running
 
     assert ended.exit == exit, ended
     assert ended.document("error")["code"] == code
