@@ -42,6 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_services(settings) as services:
             app.state.services = services
             yield
+        # FastAPI's caches keep an application as long as the process lives, and with it whatever its state holds.
+        del app.state.services
 
     # Offline: a platform on a machine without internet shows its documentation too.
     app = FastAPIOffline(
