@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+
+from contracts.errors import Code, EchoError
 from contracts.ids import JobId, purchase_id, purchase_workflow_id
 from contracts.jobs import JobStatus
 from contracts.ledger import TransferOrigin
@@ -20,9 +23,10 @@ from contracts.video_job import StatusChange
 from db import jobs, purchases, refunds, settlement
 from db.engine import Database
 from db.ids import new_id
+from db.purchase_rows import Part
 from db.tables import Job, User
 from db.tables_money import Purchase
-from tests.books import a_quote, a_source
+from tests.books import a_job, a_quote, a_source, completion, step_of
 
 PRICES = {100: ("credits-100/1", 10_000), 500: ("credits-500/1", 40_000), 1000: ("credits-1000/1", 70_000)}
 
@@ -175,3 +179,21 @@ def a_dispute(
         status=status,
         reason="fraudulent",
     )
+
+
+async def refused(database: Database, purchase: Purchase, **asked: int) -> Code:
+    with pytest.raises(EchoError) as error:
+        await refund(database, purchase, **asked)  # pyright: ignore[reportArgumentType]
+    return error.value.code
+
+
+async def refundable(database: Database, purchase: Purchase) -> Part:
+    async with database.transaction() as session:
+        return await refunds.refundable(session, purchase.id)
+
+
+async def spend(database: Database, user: User, credits: int) -> None:
+    """By a job that is paid from the balance."""
+    job = await a_job(database, user, credits=credits, status=JobStatus.RUNNING)
+    async with database.transaction() as session:
+        await settlement.complete_job(session, completion(job, credits), step_of(job))

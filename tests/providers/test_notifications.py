@@ -41,7 +41,7 @@ def gateway() -> Iterator[Gateway]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         gateway.url = f"http://127.0.0.1:{server.server_port}/hook/secret"
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield gateway
         server.shutdown()
 
