@@ -35,10 +35,10 @@ from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput, JobOutcome
 from db import books, events, jobs, ledger, saga_log, settlement, users, videos
 from db.tables import Job, User
+from tests.workflows.prepared import prepared_runner
 from tests.workflows.stand_ins import Broken, StandIns
 from workflows import WORKFLOWS
 from workflows.client import start_job, starter
-from workflows.sandbox import sandboxed_runner
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
@@ -226,7 +226,7 @@ async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> A
                 house.client,
                 task_queue=house.settings.queue_prefix + queue,
                 workflows=WORKFLOWS if core else (),
-                workflow_runner=sandboxed_runner(),
+                workflow_runner=prepared_runner(),
                 activities=hosted,
                 interceptors=[FaultInterceptor(), house.broken, *house.interceptors[queue]],
                 max_cached_workflows=workflow_cache if core else 0,
@@ -275,7 +275,7 @@ async def task_completions(handle: WorkflowHandle[Any, Any]) -> list[int]:
     ]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 60) -> None:
     """Asks again until the answer is yes: for what happens elsewhere and sets no event here."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 (the condition is in other processes)

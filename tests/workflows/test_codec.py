@@ -23,13 +23,13 @@ from contracts.jobs import Attention
 from contracts.settings import Settings
 from contracts.video_job import GiveUpRequest, JobInput
 from tests.workflows.house import Handle, House, card_of, failure_of, open_house, until, workers
+from tests.workflows.prepared import prepared_runner
 from tests.workflows.recording import HISTORIES
 from tests.workflows.stand_ins import Fails
 from tests.workflows.test_replay import history_of
 from workflows import WORKFLOWS
 from workflows.client import connect
 from workflows.codec import ENCODING, KEY_ID, KEY_ID_BYTES_MAX, codec, data_converter
-from workflows.sandbox import sandboxed_runner
 
 FILENAME = "지민이 생일 콘서트.mp4"
 REASON = "the customer Kim asked for it"
@@ -253,7 +253,7 @@ async def test_a_worker_without_the_key_leaves_the_job_to_one_that_has_it(
 
 def replayer(keys: Settings) -> Replayer:
     return Replayer(
-        workflows=WORKFLOWS, workflow_runner=sandboxed_runner(), data_converter=data_converter(keys)
+        workflows=WORKFLOWS, workflow_runner=prepared_runner(), data_converter=data_converter(keys)
     )
 
 

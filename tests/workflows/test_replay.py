@@ -11,17 +11,17 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from tests.workflows.prepared import prepared_runner
 from tests.workflows.recording import ALL, COMMAND, FINGERPRINTS, HISTORIES, commands, tell
 from tests.workflows.shop import Shop
 from workflows import WORKFLOWS
-from workflows.sandbox import sandboxed_runner
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=WORKFLOWS, workflow_runner=sandboxed_runner(), data_converter=pydantic_data_converter
+        workflows=WORKFLOWS, workflow_runner=prepared_runner(), data_converter=pydantic_data_converter
     )
 
 
