@@ -53,7 +53,7 @@ async def test_a_watched_socket_is_in_the_log_too(
     async with websockets.connect(
         url, additional_headers={"Authorization": sam.headers["Authorization"]}, proxy=None
     ) as socket:
-        await asyncio.wait_for(socket.recv(), 10)
+        await asyncio.wait_for(socket.recv(), 30)
 
     [row] = await log_of(database, sam)
     assert (row["action"], row["object"]) == ("WEBSOCKET /v1/jobs/{job_id}/ws", job["id"])

@@ -45,7 +45,7 @@ async def a_job_being_opened(database: Database, user: User, video: Video):
 
 async def until_somebody_waits_for_a_lock(database: Database) -> None:
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await run_sql(database, query))[0].count == 0:  # noqa: ASYNC110 (it waits in another process)
             await asyncio.sleep(0.02)
 

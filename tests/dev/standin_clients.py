@@ -90,7 +90,7 @@ class Receiver:
 
     async def until(self, count: int) -> list[Delivery]:
         """The deliveries, as soon as there are `count`."""
-        async with asyncio.timeout(10), self._arrived:
+        async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: len(self.got) >= count)
         return self.got
 

@@ -43,7 +43,7 @@ async def test_every_part_comes_back_after_a_crash_and_nothing_is_left_after_the
         assert await is_ready(platform)
         ours = set(family()) - before
         assert len(ours) >= 10
-    _, alive = await asyncio.to_thread(psutil.wait_procs, ours, timeout=10)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, ours, timeout=30)
     assert alive == []
     assert running_environment(tmp_path) is None
 
@@ -65,6 +65,6 @@ async def test_up_serves_until_it_is_told_to_stop_and_refuses_a_second_platform(
     children = psutil.Process(process.pid).children(recursive=True)
     assert await asyncio.to_thread(stop_platform, tmp_path)
     assert await process.wait() == 0
-    _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=10)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=30)
     assert alive == []
     assert not stop_platform(tmp_path)
