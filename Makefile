@@ -7,8 +7,14 @@ INSTALLED := .venv/.installed
 # By way of the environment, and unexpanded: file names hold spaces, quotes and dollar signs.
 override VIDEO := $(value VIDEO)
 export VIDEO
+# Tests wait more than they compute. A file is one process's, with what its tests share; each process has its own servers
+# (about 2 GB), hence no more than four.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate
+
+# Hundreds of processes are started; where this is set, as in many containers, each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup lock lint format test fast demo up clean
 
@@ -46,10 +52,10 @@ format: $(INSTALLED)
 	$(PY) -m ruff format .
 
 test: setup  ## the whole suite, against real servers
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 fast: setup
-	$(PY) -m pytest -m "not slow and not servers"
+	$(PY) -m pytest -m "not slow and not servers" $(PARALLEL)
 
 demo: setup  ## one real clip through the whole platform: make demo VIDEO=my.mov
 	@$(PY) -m dev demo $(if $(VIDEO),--video "$$VIDEO")

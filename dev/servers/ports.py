@@ -10,7 +10,7 @@ from pathlib import Path
 # Below Linux's and macOS's ephemeral ranges (from 32768 and 49152): an outgoing connection can then not take
 # the port of a server between its kill and its restart.
 _CANDIDATES = range(18_000, 32_000)
-_given: set[int] = set()
+_given: dict[int, socket.socket] = {}
 
 
 def port_for(name: str, data_dir: Path) -> int:
@@ -25,12 +25,25 @@ def port_for(name: str, data_dir: Path) -> int:
 
 
 def free_port() -> int:
-    """A port nobody listens on now, and that this process has not handed out before."""
+    """A port nobody listens on now, and that no living process of ours was handed, this one included: its server
+    may not listen yet, or may be about to be started again."""
     while True:
         port = random.SystemRandom().choice(_CANDIDATES)
-        if port not in _given and _is_free(port):
-            _given.add(port)
+        if port not in _given and _is_free(port) and _claim(port):
             return port
+
+
+def _claim(port: int) -> bool:
+    # A name in Linux's abstract space, which like the ports is one per network: it goes with the process, however
+    # that ends, and leaves no file.
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claim.bind(f"\0echoshotx-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _given[port] = claim
+    return True
 
 
 def _is_free(port: int) -> bool:
