@@ -164,7 +164,7 @@ async def test_nothing_is_uploaded_once_the_card_is_known_to_be_declined(
         # The answer is lost on its way; by the time the request is repeated, the card has been declined.
         proxy.lose = proxy.hold = "POST /v1/jobs "
         by_proxy = ("--api", proxy.endpoint, "--token", issuer.signer.mint(f"fan-{uuid4().hex}"))
-        running = asyncio.create_task(echoshot("enhance", clip, "--charge", DECLINED, "--json", *by_proxy))
+        running = asyncio.ensure_future(echoshot("enhance", clip, "--charge", DECLINED, "--json", *by_proxy))
         await until(declined)
         proxy.release()
         ended = await running

@@ -179,7 +179,7 @@ async def test_a_job_that_ends_during_its_upload_is_reported_as_it_ended(
     faults: int,
 ):
     proxy.hold = "PUT "
-    running = asyncio.create_task(echoshot("enhance", clip, "--no-wait", "--json"))
+    running = asyncio.ensure_future(echoshot("enhance", clip, "--no-wait", "--json"))
     await until(lambda: proxy.count("PUT") == 1)
     async with database.read() as session:
         job_id = (await session.scalars(select(Job.id))).one()
