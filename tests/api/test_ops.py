@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
+import weakref
 
 import httpx
 import pytest
@@ -49,6 +51,14 @@ async def test_an_api_starts_and_lives_without_a_server_and_says_which_is_missin
     dependencies = answer.json()["dependencies"]
     assert [missing for missing, dependency in dependencies.items() if not dependency["ok"]] == [name]
     assert dependencies[name]["error"]
+
+
+async def test_an_api_that_has_stopped_keeps_nothing_that_it_had_opened(api_settings: Settings) -> None:
+    async with served(api_settings) as api:
+        services = weakref.ref(api.services)
+    del api
+    gc.collect()
+    assert services() is None
 
 
 async def test_metrics_show_jobs_credits_and_latencies(alice: Person, api_settings: Settings) -> None:
