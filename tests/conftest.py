@@ -1,7 +1,7 @@
 """The servers of the test session, started when first asked for, and fresh places in them for every test.
 
-Each server is the real one and is started once. A test gets its own database (a clone of a migrated template), its
-own bucket and its own task queue names, so that tests never meet.
+Each server is the real one and is started once in each of the processes that share the tests (Makefile). A test gets
+its own database (a clone of a migrated template), its own bucket and its own task queue names: tests never meet.
 """
 
 from __future__ import annotations
