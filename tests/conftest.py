@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -38,6 +39,9 @@ for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMP
 # A test may give its program another HOME; the servers' programs must still be found in the real cache, not rebuilt.
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
+# How long an example takes says more of the machine's other work than of ours.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SERVER_FIXTURES = {
     *("postgres", "temporal", "object_store", "issuer", "platform", "fragile"),
