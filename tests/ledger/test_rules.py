@@ -127,6 +127,20 @@ ATTACKS: dict[str, list[str]] = {
         "SET CONSTRAINTS ALL IMMEDIATE",
         postings((account("available", "promo"), 5), (account("promo", "promo", None), -5)),
     ],
+    "two transfers whose postings come in one statement": [
+        transfer("grant"),
+        transfer("grant").replace(":new", ":newer"),
+        f"""INSERT INTO postings (transfer_id, account_id, amount)
+            VALUES (:new, {AVAILABLE}, 10), (:new, {ISSUED}, -10),
+                   (:newer, {AVAILABLE}, 10), (:newer, {ISSUED}, -10)""",
+    ],
+    "a balance moved in a table that passes for the accounts": [
+        "CREATE TEMP TABLE accounts (LIKE public.accounts) ON COMMIT DROP",
+        "INSERT INTO accounts SELECT * FROM public.accounts",
+        "UPDATE accounts SET balance = 1000000",
+        transfer("hold", 1000),
+        postings((AVAILABLE, -1000), (HELD, 1000)),
+    ],
     "a transfer that pretends an older transaction": [
         transfer("grant").replace("reason)", "reason, xact)").replace("'because')", "'because', '3')"),
         "SET CONSTRAINTS ALL IMMEDIATE",
@@ -245,6 +259,7 @@ async def _prepare(database: Database, user: User) -> Values:
     assert job.hold_id is not None
     return {
         "new": new_transfer_id(),
+        "newer": new_transfer_id(),
         "user": user.id,
         "hold": hold,
         "released": released,
