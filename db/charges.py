@@ -14,7 +14,7 @@ from contracts.jobs import EventType, JobStatus
 from contracts.ledger import CreditEffect, TransferOrigin
 from contracts.payments import PurchaseStatus, RefundReason, RefundTo
 from contracts.purchases import ChargeState, RefundRequest
-from db import events, freezes, jobs, ledger, lots, purchase_rows, refunds, saga_log
+from db import events, freezes, holds, jobs, lots, purchase_rows, refunds, saga_log
 from db.purchase_rows import Part, credits_for, krw_for, taken_back
 from db.tables_money import Purchase, Refund
 
@@ -47,7 +47,7 @@ async def use(session: AsyncSession, purchase: Purchase, origin: TransferOrigin)
         return
     hold_id = transfer_id(job_workflow_id(job.id), "hold")
     step = purchase_rows.origin_of(purchase, origin)
-    await ledger.hold(session, hold_id, job.user_id, purchase.credits, step, from_paid=purchase.credits)
+    await holds.hold(session, hold_id, job.user_id, purchase.credits, step, from_paid=purchase.credits)
     job.hold_id = hold_id
     job.version += 1
     await saga_log.append(
@@ -116,7 +116,7 @@ async def charge_state(session: AsyncSession, job_id: JobId) -> ChargeState:
         raise EchoError(Code.NOT_FOUND, f"job {job_id} has no charge")
     job = await jobs.get_job(session, job_id)
     assert job is not None, "the purchase names it"
-    held = None if job.hold_id is None else await ledger.get_hold(session, job.hold_id)
+    held = None if job.hold_id is None else await holds.get_hold(session, job.hold_id)
     return ChargeState(
         status=purchase.status,
         held_credits=held.amount if held is not None and held.resolved_by is None else 0,

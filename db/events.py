@@ -1,19 +1,17 @@
 """A job's event stream. `seq` is counted on the job's own row, so it has no gaps: an event whose transaction rolls
-back gives its number back. NOTIFY `job_events` (payload: job id) is sent at commit."""
+back gives its number back. A trigger sends NOTIFY `job_events` (payload: job id) at commit."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.ids import JobId
 from contracts.jobs import EventType, JobEvent, Stage
 from contracts.ledger import CreditEffect
 from db.tables import Job, JobEventRow, JobStage
-
-CHANNEL = "job_events"
 
 
 async def append(
@@ -41,7 +39,6 @@ async def append(
     )
     session.add(row)
     await session.flush()
-    await session.execute(select(func.pg_notify(CHANNEL, job.id)))
     return _event(row)
 
 

@@ -9,9 +9,7 @@ id. Amounts are whole credits and whole won.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -20,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.errors import Code, EchoError
 from contracts.finance import CorrectionLeg
 from contracts.ids import TransferId, UserId
-from contracts.ledger import AccountKind, Balance, Bucket, HoldState, TransferKind, TransferOrigin
+from contracts.ledger import AccountKind, Balance, Bucket, TransferKind, TransferOrigin
 from contracts.payments import Provider
-from db.postings import Account, Accounts, Leg, Ref, Transfer, call_values, is_recorded, lock, write
+from db.postings import Account, Accounts, Leg, Ref, Transfer, is_recorded, lock, require, write
 
 GRANTED_FROM = {
     Bucket.PROMO: Ref(AccountKind.PROMO, Bucket.PROMO),
@@ -39,16 +37,6 @@ ISSUED_KRW = Ref(AccountKind.ISSUED, None)
 
 HOLDING = [Ref(kind, bucket) for kind in (AccountKind.AVAILABLE, AccountKind.HELD) for bucket in Bucket]
 
-HOLD = text("""
-    SELECT * FROM ledger_hold(:id, :user_id, :amount, :from_paid, :job_id, :purchase_id, :actor, :step, :workflow_id,
-                              :run_id, :reason)""")
-
-RESOLVE = text("""
-    SELECT * FROM ledger_resolve(:id, :hold_id, :kind, :amount, :job_id, :purchase_id, :actor, :step, :workflow_id,
-                                 :run_id, :reason)""")
-
-RESOLUTION = text("SELECT id, kind, amount FROM transfers WHERE hold_id = :hold_id")
-
 # What a transfer of each kind posts. Amounts of zero are left out.
 
 
@@ -64,7 +52,7 @@ async def grant(
 ) -> None:
     """Credits come into being: promotional ones (until `expires_at`), or paid ones whose money has been booked
     elsewhere."""
-    _require(amount)
+    require(amount)
     legs = [Leg(Ref(AccountKind.AVAILABLE, bucket), amount), Leg(GRANTED_FROM[bucket], -amount)]
     await _book(session, transfer_id, TransferKind.GRANT, amount, user_id, legs, origin, expires_at)
 
@@ -79,7 +67,7 @@ async def purchase(
     origin: TransferOrigin,
 ) -> None:
     """Money has come and its credits are the user's. TRANSFER_CONFLICT when the purchase was paid by another one."""
-    _require(credits, krw)
+    require(credits, krw)
     legs = [
         Leg(AVAILABLE, credits),
         Leg(ISSUED, -credits),
@@ -93,7 +81,7 @@ async def reserve_refund(
     session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
 ) -> None:
     """Put credits on their way back to the card, before the provider is asked. CREDITS_SHORT when they are spent."""
-    _require(credits)
+    require(credits)
     legs = [Leg(AVAILABLE, -credits), Leg(REFUNDS, credits)]
     await _book(session, transfer_id, TransferKind.REFUND, credits, user_id, legs, origin)
 
@@ -111,7 +99,7 @@ async def settle_refund(
 ) -> None:
     """The provider has paid: `credits` reserved ones are gone, and so are `krw` won. `owed` credits more were refunded
     at the provider after they had been spent: the user's debt. Both are 0 when won less than a credit go back."""
-    _require(krw, perhaps=(credits, owed))
+    require(krw, perhaps=(credits, owed))
     legs = [
         Leg(REFUNDS, -credits),
         Leg(ISSUED, credits),
@@ -127,7 +115,7 @@ async def return_refund(
     session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
 ) -> None:
     """The provider could not pay: reserved credits are the user's again."""
-    _require(credits)
+    require(credits)
     legs = [Leg(REFUNDS, -credits), Leg(AVAILABLE, credits)]
     await _book(session, transfer_id, TransferKind.REFUND, credits, user_id, legs, origin)
 
@@ -145,7 +133,7 @@ async def undo_refund(
 ) -> None:
     """A refund that was paid has come back to the provider (the card is closed): the opposite of `settle_refund` and of
     the reserve before it, so the credits are available again and the debt is gone."""
-    _require(krw, perhaps=(credits, owed))
+    require(krw, perhaps=(credits, owed))
     legs = [
         Leg(AVAILABLE, credits),
         Leg(ISSUED, -credits),
@@ -168,7 +156,7 @@ async def open_dispute(
 ) -> None:
     """A bank has taken `krw` won back for now; `freeze` credits (those not yet spent, perhaps none) cannot be spent.
     Credits that come free later are frozen without won."""
-    _require(krw + freeze, perhaps=(krw, freeze))
+    require(krw + freeze, perhaps=(krw, freeze))
     legs = [
         Leg(AVAILABLE, -freeze),
         Leg(DISPUTES, freeze),
@@ -188,7 +176,7 @@ async def win_dispute(
     origin: TransferOrigin,
 ) -> None:
     """The money is back, and `frozen` credits are the user's again."""
-    _require(krw, perhaps=(frozen,))
+    require(krw, perhaps=(frozen,))
     legs = [
         Leg(DISPUTES, -frozen),
         Leg(AVAILABLE, frozen),
@@ -209,7 +197,7 @@ async def lose_dispute(
     origin: TransferOrigin,
 ) -> None:
     """The money is gone, `frozen` credits with it; `owed` credits, spent before the dispute, are the user's debt."""
-    _require(krw, perhaps=(frozen, owed))
+    require(krw, perhaps=(frozen, owed))
     legs = [
         Leg(DISPUTES, -frozen),
         Leg(ISSUED, frozen),
@@ -225,7 +213,7 @@ async def expire_promo(
     session: AsyncSession, transfer_id: TransferId, user_id: UserId, credits: int, origin: TransferOrigin
 ) -> None:
     """Promotional credits that nobody used in time go. Paid ones never do."""
-    _require(credits)
+    require(credits)
     legs = [
         Leg(Ref(AccountKind.AVAILABLE, Bucket.PROMO), -credits),
         Leg(Ref(AccountKind.BREAKAGE, Bucket.PROMO), credits),
@@ -259,92 +247,6 @@ async def correct(
         raise EchoError(Code.VALIDATION_FAILED, str(error.orig).partition("\n")[0]) from error
 
 
-async def hold(
-    session: AsyncSession,
-    transfer_id: TransferId,
-    user_id: UserId,
-    amount: int,
-    origin: TransferOrigin,
-    *,
-    from_paid: int = 0,
-) -> HoldState:
-    """Put credits aside, promotional ones first: pending until captured, released or expired. At least `from_paid` of
-    them are paid ones, so that a job's charge comes back whole. CREDITS_SHORT names what is missing."""
-    _require(amount, perhaps=(from_paid, amount - from_paid))
-    values = call_values(transfer_id, origin) | {"user_id": user_id, "amount": amount, "from_paid": from_paid}
-    row = (await session.execute(HOLD, values)).one()
-    if row.outcome == "unopened":
-        await lock(session, user_id, HOLDING)
-        row = (await session.execute(HOLD, values)).one()
-    if row.outcome == "written":
-        return HoldState(hold_id=transfer_id, amount=amount)
-    # Not written: the id is taken; or the balance is short, perhaps lowered by this very hold.
-    if not await is_recorded(session, Transfer(transfer_id, TransferKind.HOLD, amount, user_id), origin):
-        raise EchoError(
-            Code.CREDITS_SHORT,
-            f"{row.required} credits needed, {row.there} available",
-            {"required": row.required, "available": row.there},
-        )
-    state = await get_hold(session, transfer_id)
-    assert state is not None, "found a moment ago, and transfers are never deleted"
-    return state
-
-
-async def capture(
-    session: AsyncSession,
-    transfer_id: TransferId,
-    hold_id: UUID,
-    amount: int | None,
-    origin: TransferOrigin,
-) -> HoldState:
-    """Take `amount` (None: all) of a hold as revenue, promotional credits first; the rest returns to the user in the
-    same transfer."""
-    if amount is not None:
-        _require(amount)
-    return await _resolve(session, transfer_id, hold_id, TransferKind.CAPTURE, amount, origin)
-
-
-async def release(
-    session: AsyncSession,
-    transfer_id: TransferId,
-    hold_id: UUID,
-    origin: TransferOrigin,
-    *,
-    expired: bool = False,
-) -> HoldState:
-    """Give a hold back whole. `expired` says in the books that time ran out."""
-    kind = TransferKind.EXPIRE if expired else TransferKind.RELEASE
-    return await _resolve(session, transfer_id, hold_id, kind, None, origin)
-
-
-async def get_hold(session: AsyncSession, hold_id: UUID) -> HoldState | None:
-    query = text("""SELECT h.amount, r.kind FROM transfers h LEFT JOIN transfers r ON r.hold_id = h.id
-                     WHERE h.id = :hold_id AND h.kind = 'hold'""")
-    row = (await session.execute(query, {"hold_id": hold_id})).one_or_none()
-    if row is None:
-        return None
-    return HoldState(
-        hold_id=hold_id,
-        amount=row.amount,
-        resolved_by=None if row.kind is None else TransferKind(row.kind),
-    )
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """The transfer that ended a hold."""
-
-    id: UUID
-    kind: TransferKind
-    amount: int
-
-
-async def get_resolution(session: AsyncSession, hold_id: UUID) -> Resolution | None:
-    """None while the hold is pending."""
-    row = (await session.execute(RESOLUTION, {"hold_id": hold_id})).one_or_none()
-    return None if row is None else Resolution(row.id, TransferKind(row.kind), row.amount)
-
-
 async def balance(session: AsyncSession, user_id: UserId) -> Balance:
     """Zeros for a user who never had a credit."""
     query = text("SELECT id, kind, bucket, balance FROM accounts WHERE user_id = :user_id")
@@ -358,12 +260,6 @@ async def lock_balance(session: AsyncSession, user_id: UserId) -> Balance:
 
 
 # The steps below are in calling order.
-
-
-def _require(*amounts: int, perhaps: tuple[int, ...] = ()) -> None:
-    """The first must move something, the others may be zero."""
-    if min(amounts) < 1 or min(perhaps, default=0) < 0:
-        raise EchoError(Code.VALIDATION_FAILED, f"a transfer cannot move {amounts}, {perhaps}")
 
 
 async def _book(
@@ -394,28 +290,6 @@ async def _book(
             {"required": -leg.amount, "available": left},
         )
     await write(session, transfer, legs, accounts, origin)
-
-
-async def _resolve(
-    session: AsyncSession,
-    transfer_id: TransferId,
-    hold_id: UUID,
-    kind: TransferKind,
-    amount: int | None,
-    origin: TransferOrigin,
-) -> HoldState:
-    values = call_values(transfer_id, origin) | {"hold_id": hold_id, "kind": kind.value, "amount": amount}
-    row = (await session.execute(RESOLVE, values)).one()
-    if row.outcome == "unknown":
-        raise EchoError(Code.NOT_FOUND, f"hold {hold_id}")
-    if row.outcome == "amount":
-        raise EchoError(Code.TRANSFER_CONFLICT, f"capture of {amount} from a hold of {row.held}")
-    if row.outcome == "taken":
-        # The transfer's id is, or the hold's only resolution.
-        resolution = Transfer(transfer_id, kind, row.moved, row.owner, hold_id)
-        if not await is_recorded(session, resolution, origin):
-            raise EchoError(Code.HOLD_RESOLVED, f"hold {hold_id}: {await get_resolution(session, hold_id)}")
-    return HoldState(hold_id=hold_id, amount=row.held, resolved_by=kind)
 
 
 def _cash(provider: Provider) -> Ref:

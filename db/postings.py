@@ -1,4 +1,4 @@
-"""How db/ledger.py writes a transfer: lock the user's accounts, open what is missing, write once, recognise a repeat.
+"""How a transfer is written: lock the user's accounts, open what is missing, write once, recognise a repeat.
 
 The user's accounts are locked first, in the order of their ids, so no two transfers can wait for each other. A system
 account is only named, never locked: all users' transfers meet in it.
@@ -104,6 +104,12 @@ RECORDED = text("""
            array_agg(a.bucket) AS buckets, array_agg(a.provider) AS providers, array_agg(p.amount) AS amounts
       FROM transfers t JOIN postings p ON p.transfer_id = t.id JOIN accounts a ON a.id = p.account_id
      WHERE t.id = :id GROUP BY t.id""")
+
+
+def require(*amounts: int, perhaps: tuple[int, ...] = ()) -> None:
+    """The first must move something, the others may be zero."""
+    if min(amounts) < 1 or min(perhaps, default=0) < 0:
+        raise EchoError(Code.VALIDATION_FAILED, f"a transfer cannot move {amounts}, {perhaps}")
 
 
 async def lock(session: AsyncSession, user_id: UserId | None, needed: Iterable[Ref]) -> Accounts:

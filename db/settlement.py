@@ -21,7 +21,7 @@ from contracts.payments import RefundTo
 from contracts.pricing import Quote
 from contracts.settings import settings
 from contracts.video_job import Complete, HoldOutcome, Release, Settled
-from db import charges, events, jobs, ledger, progress, purchase_rows, saga_log, videos
+from db import charges, events, holds, jobs, ledger, progress, purchase_rows, saga_log, videos
 from db.tables import Job, User, Video
 from db.tables_money import Refund
 
@@ -62,13 +62,14 @@ async def open_job(
         await saga_log.append(session, job.id, "charge", "waiting", origin, key="charge", detail=purchase_id)
         await events.append(session, job, EventType.STATUS)
         return job
-    held = await ledger.hold(session, _key(job.id, "hold"), user.id, quote.credits, origin)
+    held = await holds.hold(session, _key(job.id, "hold"), user.id, quote.credits, origin)
     job.hold_id = held.hold_id
+    # Before the log, which looks at the job: so its row is written once.
+    await events.append(session, job, EventType.STATUS, credit_effect=CreditEffect.HELD, credits=held.amount)
     await saga_log.append(
         session, job.id, "hold", "done", origin, key="hold",
         credit_effect=CreditEffect.HELD, credits=held.amount, transfer_id=held.hold_id,
     )  # fmt: skip
-    await events.append(session, job, EventType.STATUS, credit_effect=CreditEffect.HELD, credits=held.amount)
     return job
 
 
@@ -111,8 +112,8 @@ async def adjust_hold(
     # A hold is replaced at most once, so its id makes the keys of the two transfers that replace it.
     replaced_by = _key(job_id, f"hold/after/{old.hold_id}")
     origin = origin.model_copy(update={"job_id": job_id})
-    await ledger.release(session, _key(job_id, f"hold/undo/{old.hold_id}"), old.hold_id, origin)
-    await ledger.hold(session, replaced_by, job.user_id, credits, origin, from_paid=min(charged, credits))
+    await holds.release(session, _key(job_id, f"hold/undo/{old.hold_id}"), old.hold_id, origin)
+    await holds.hold(session, replaced_by, job.user_id, credits, origin, from_paid=min(charged, credits))
     job.hold_id = replaced_by
     job.version += 1
     await saga_log.append(
@@ -134,18 +135,18 @@ async def complete_job(session: AsyncSession, complete: Complete, origin: Transf
         return await _how(session, job)
     if JobStatus.SUCCEEDED not in NEXT[job.status]:
         raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} is {job.status}, it cannot succeed")
-    held = await _current_hold(session, job)
+    if job.hold_id is None:
+        raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} has no hold")
     origin = origin.model_copy(update={"job_id": job.id})
     captured = _key(job.id, "capture")
-    await ledger.capture(session, captured, held.hold_id, complete.credits, origin)
-    now = (await session.execute(select(func.now()))).scalar_one()
+    await holds.capture(session, captured, job.hold_id, complete.credits, origin)
     result = await videos.add_result(
         session,
         job_id=job.id,
         user_id=job.user_id,
         filename=job.filename,
         outcome=complete.outcome,
-        expires_at=now + timedelta(days=settings().result_days),
+        kept=timedelta(days=settings().result_days),
     )
     ended = Settled(
         status=JobStatus.SUCCEEDED,
@@ -183,7 +184,7 @@ async def release_job(session: AsyncSession, release: Release, origin: TransferO
         held = await _current_hold(session, job)
         released = _key(job.id, "release")
         expired = release.status is JobStatus.EXPIRED
-        await ledger.release(session, released, held.hold_id, origin, expired=expired)
+        await holds.release(session, released, held.hold_id, origin, expired=expired)
         ended = ended.model_copy(
             update={"credit_effect": CreditEffect.RELEASED, "credits": held.amount, "transfer_id": released}
         )
@@ -238,7 +239,7 @@ def _key(job_id: JobId, step: str) -> TransferId:
 
 
 async def _current_hold(session: AsyncSession, job: Job) -> HoldState:
-    held = None if job.hold_id is None else await ledger.get_hold(session, job.hold_id)
+    held = None if job.hold_id is None else await holds.get_hold(session, job.hold_id)
     if held is None:
         raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} has no hold")
     return held
@@ -261,9 +262,8 @@ async def _end(
     result_video_id: VideoId | None = None,
     detail: str = "",
 ) -> Settled:
-    finished_at = (await session.execute(select(func.now()))).scalar_one()
     # All at once: the table's checks judge every UPDATE, and any query in between would write half of it.
-    job.status, job.attention, job.finished_at = ended.status, None, finished_at
+    job.status, job.attention, job.finished_at = ended.status, None, func.now()
     job.failure_code, job.detail, job.result_video_id = ended.failure_code, detail, result_video_id
     job.version += 1
     await events.append(
@@ -273,7 +273,7 @@ async def _end(
 
 
 async def _how(session: AsyncSession, job: Job) -> Settled:
-    resolution = None if job.hold_id is None else await ledger.get_resolution(session, job.hold_id)
+    resolution = None if job.hold_id is None else await holds.get_resolution(session, job.hold_id)
     ended = Settled(
         status=job.status, credit_effect=CreditEffect.NONE, credits=0, failure_code=job.failure_code
     )

@@ -1,5 +1,5 @@
 """Every table that is read and written row by row, at one look (those of purchases: db/tables_money.py). Checks,
-triggers and indexes are in the migrations; the ledger's three tables are used by db/ledger.py alone, in SQL. No
+triggers and indexes are in the migrations; the ledger's three tables are used in SQL alone. No
 relationships, so nothing is ever loaded lazily.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -131,7 +131,7 @@ async def add_result(
     user_id: UserId,
     filename: str,
     outcome: PipelineResult,
-    expires_at: datetime,
+    kept: timedelta,
 ) -> Video:
     """The result of a job, in the transaction that captures its price; only db/settlement.py calls this."""
     if not outcome.verification.ok:
@@ -150,7 +150,7 @@ async def add_result(
         job_id=job_id,
         manifest_key=outcome.manifest.key,
         thumbnails=outcome.thumbnails,
-        expires_at=expires_at,
+        expires_at=func.now() + kept,
     )
     session.add(video)
     await session.flush()

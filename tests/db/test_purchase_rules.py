@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from contracts.jobs import JobStatus
 from contracts.video_job import Release
-from db import disputes, ledger, settlement
+from db import disputes, holds, settlement
 from db.books import check_books
 from db.engine import Database
 from tests.books import a_user, completion, new_transfer_id, run_sql, step_of
@@ -153,7 +153,7 @@ async def test_a_failed_charged_job_without_its_refund_is_refused(database: Data
 
     async def end() -> None:
         async with database.transaction() as session:
-            await ledger.release(session, new_transfer_id(), row.hold_id, step)
+            await holds.release(session, new_transfer_id(), row.hold_id, step)
             await session.execute(
                 text("UPDATE jobs SET status = 'FAILED', failure_code = 'x', finished_at = now()")
             )

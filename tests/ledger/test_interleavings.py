@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.errors import Code, EchoError
 from contracts.ids import TransferId, UserId
 from contracts.ledger import Bucket
-from db import ledger
+from db import holds, ledger
 from db.engine import Database
 from tests.books import ORIGIN, a_user, assert_books_coherent, balance_of, new_transfer_id, run_sql
 
@@ -88,15 +88,15 @@ async def test_any_interleaving_leaves_the_books_coherent(database: Database, la
 async def test_one_of_many_captures_and_releases_of_a_hold_wins(database: Database) -> None:
     user, hold_id = await a_user(database, paid=10), new_transfer_id()
     async with database.transaction() as session:
-        await ledger.hold(session, hold_id, user.id, 10, ORIGIN)
+        await holds.hold(session, hold_id, user.id, 10, ORIGIN)
 
     async def resolve(index: int) -> Code | None:
         try:
             async with database.transaction() as session:
                 if index % 2:
-                    await ledger.capture(session, new_transfer_id(), hold_id, None, ORIGIN)
+                    await holds.capture(session, new_transfer_id(), hold_id, None, ORIGIN)
                 else:
-                    await ledger.release(session, new_transfer_id(), hold_id, ORIGIN)
+                    await holds.release(session, new_transfer_id(), hold_id, ORIGIN)
         except EchoError as error:
             return error.code
         return None
@@ -113,7 +113,7 @@ async def test_many_holds_at_once_never_hold_more_than_there_is(database: Databa
     async def hold() -> Code | None:
         try:
             async with database.transaction() as session:
-                await ledger.hold(session, new_transfer_id(), user.id, 10, ORIGIN)
+                await holds.hold(session, new_transfer_id(), user.id, 10, ORIGIN)
         except EchoError as error:
             return error.code
         return None
@@ -197,11 +197,11 @@ async def _answer(database: Database, user_id: UserId, world: UUID, op: Op) -> C
                 case "grant":
                     await ledger.grant(session, own, user_id, op.amount, Bucket.PROMO, ORIGIN)
                 case "hold":
-                    await ledger.hold(session, own, user_id, op.amount, ORIGIN)
+                    await holds.hold(session, own, user_id, op.amount, ORIGIN)
                 case "capture":
-                    await ledger.capture(session, own, hold_id, op.amount, ORIGIN)
+                    await holds.capture(session, own, hold_id, op.amount, ORIGIN)
                 case _:
-                    await ledger.release(session, own, hold_id, ORIGIN, expired=op.verb == "expire")
+                    await holds.release(session, own, hold_id, ORIGIN, expired=op.verb == "expire")
     except EchoError as error:
         return error.code
     return None

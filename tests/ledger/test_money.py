@@ -19,7 +19,7 @@ from contracts.finance import CorrectionLeg
 from contracts.ids import UserId
 from contracts.ledger import AccountKind, Balance, Bucket, TransferKind, TransferOrigin
 from contracts.payments import Provider
-from db import corrections, ledger, statements
+from db import corrections, holds, ledger, statements
 from db.engine import Database
 from db.pages import Page
 from tests.books import ORIGIN, a_user, assert_books_coherent, balance_of, new_transfer_id, run_sql
@@ -117,7 +117,7 @@ async def test_a_refund_that_the_provider_cannot_pay_gives_the_credits_back(data
 
 async def test_spent_credits_cannot_be_put_on_their_way_back(database: Database) -> None:
     user_id, origin = await a_buyer(database, 100)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
     await commit(database, lambda s: ledger.grant(s, new_transfer_id(), user_id, 500, Bucket.PROMO, ORIGIN))
     short = await refusal(
         database, lambda s: ledger.reserve_refund(s, new_transfer_id(), user_id, 31, origin)
@@ -130,7 +130,7 @@ async def test_a_refund_made_at_the_provider_after_the_credits_were_spent_is_a_d
     database: Database,
 ) -> None:
     user_id, origin = await a_buyer(database, 100, 10_000)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
     await commit(database, lambda s: ledger.reserve_refund(s, new_transfer_id(), user_id, 30, origin))
     await commit(
         database,
@@ -143,7 +143,7 @@ async def test_a_refund_made_at_the_provider_after_the_credits_were_spent_is_a_d
 
 async def test_a_refund_made_at_the_provider_of_which_nothing_is_left_is_all_debt(database: Database) -> None:
     user_id, origin = await a_buyer(database, 100, 10_000)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 100, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 100, ORIGIN))
     await commit(
         database,
         lambda s: ledger.settle_refund(s, new_transfer_id(), user_id, 0, 500, STRIPE, origin, owed=5),
@@ -184,7 +184,7 @@ async def test_a_dispute_freezes_credits_and_money_and_a_won_one_gives_both_back
 
 async def test_a_lost_dispute_takes_what_is_left_and_the_rest_is_a_debt(database: Database) -> None:
     user_id, origin = await a_buyer(database, 100, 10_000)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 70, ORIGIN))
     await commit(
         database,
         lambda s: ledger.open_dispute(s, new_transfer_id(), user_id, 30, 10_000, STRIPE, origin),
@@ -198,7 +198,7 @@ async def test_a_lost_dispute_takes_what_is_left_and_the_rest_is_a_debt(database
 
 async def test_a_refund_that_comes_back_undoes_all_of_it(database: Database) -> None:
     user_id, origin = await a_buyer(database, 100, 10_000)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 90, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 90, ORIGIN))
     before = await accounts_of(database, user_id)
     for credits, owed in ((10, 0), (10, 5), (0, 5), (0, 0)):
         if credits:
@@ -236,10 +236,10 @@ async def test_a_charged_hold_takes_paid_credits_whatever_promotional_ones_there
 ) -> None:
     user = await a_user(database, promo=50, paid=30)
     short = await refusal(
-        database, lambda s: ledger.hold(s, new_transfer_id(), user.id, 40, ORIGIN, from_paid=31)
+        database, lambda s: holds.hold(s, new_transfer_id(), user.id, 40, ORIGIN, from_paid=31)
     )
     assert (short.code, short.fields) == (Code.CREDITS_SHORT, {"required": 31, "available": 30})
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user.id, 30, ORIGIN, from_paid=20))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user.id, 30, ORIGIN, from_paid=20))
     async with database.read() as session:
         balance = await ledger.balance(session, user.id)
     assert (balance.held_promo, balance.held_paid) == (10, 20)
@@ -248,7 +248,7 @@ async def test_a_charged_hold_takes_paid_credits_whatever_promotional_ones_there
 @pytest.mark.parametrize("won", [True, False])
 async def test_a_dispute_over_spent_credits_moves_money_only(database: Database, won: bool) -> None:
     user_id, origin = await a_buyer(database, 100, 10_000)
-    await commit(database, lambda s: ledger.hold(s, new_transfer_id(), user_id, 100, ORIGIN))
+    await commit(database, lambda s: holds.hold(s, new_transfer_id(), user_id, 100, ORIGIN))
     before = await accounts_of(database, user_id)
     await commit(
         database, lambda s: ledger.open_dispute(s, new_transfer_id(), user_id, 0, 10_000, STRIPE, origin)
@@ -282,7 +282,7 @@ async def test_frozen_credits_cannot_be_spent_nor_more_frozen_than_there_are(dat
 
 async def _dispute_then_hold(session: AsyncSession, user_id: UserId, origin: TransferOrigin) -> None:
     await ledger.open_dispute(session, new_transfer_id(), user_id, 60, 6_000, STRIPE, origin)
-    await ledger.hold(session, new_transfer_id(), user_id, 41, ORIGIN)
+    await holds.hold(session, new_transfer_id(), user_id, 41, ORIGIN)
 
 
 async def test_promotional_credits_expire_and_paid_ones_do_not(database: Database) -> None:

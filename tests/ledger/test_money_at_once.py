@@ -13,7 +13,7 @@ from contracts.errors import Code, EchoError
 from contracts.ids import TransferId, UserId
 from contracts.ledger import TransferOrigin
 from contracts.payments import Provider
-from db import ledger
+from db import holds, ledger
 from db.engine import Database
 from tests.books import ORIGIN, a_user, balance_of, new_transfer_id, run_sql
 from tests.ledger.test_money import a_buyer, accounts_of, commit, of_purchase
@@ -98,7 +98,7 @@ async def test_what_was_put_aside_is_paid_back_or_returned_once(ledger_alone: Da
 async def test_credits_are_held_refunded_or_frozen_but_never_twice(ledger_alone: Database) -> None:
     user_id, origin = await a_buyer(ledger_alone, 100, 10_000)
     steps: list[Callable[[AsyncSession], Awaitable[Any]]] = [
-        lambda s: ledger.hold(s, new_transfer_id(), user_id, 40, ORIGIN),
+        lambda s: holds.hold(s, new_transfer_id(), user_id, 40, ORIGIN),
         lambda s: ledger.reserve_refund(s, new_transfer_id(), user_id, 40, origin),
         lambda s: ledger.open_dispute(s, new_transfer_id(), user_id, 40, 4_000, STRIPE, origin),
     ] * 3

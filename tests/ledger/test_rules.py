@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from contracts.jobs import JobStatus
 from contracts.video_job import Release
-from db import ledger, settlement
+from db import holds, settlement
 from db.engine import Database
 from db.tables import User
 from tests.books import ORIGIN, a_job, a_user, assert_books_coherent, new_transfer_id, run_sql
@@ -248,9 +248,9 @@ async def _prepare(database: Database, user: User) -> Values:
     """A granted, a pending and a released transfer, and a job with its hold, of 10 credits each."""
     hold, released = new_transfer_id(), new_transfer_id()
     async with database.transaction() as session:
-        await ledger.hold(session, hold, user.id, 10, ORIGIN)
-        await ledger.hold(session, released, user.id, 10, ORIGIN)
-        await ledger.release(session, new_transfer_id(), released, ORIGIN)
+        await holds.hold(session, hold, user.id, 10, ORIGIN)
+        await holds.hold(session, released, user.id, 10, ORIGIN)
+        await holds.release(session, new_transfer_id(), released, ORIGIN)
         granted = await session.scalar(
             text("SELECT id FROM transfers WHERE kind = 'grant' AND user_id = :user"), {"user": user.id}
         )

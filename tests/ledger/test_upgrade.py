@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from contracts.ids import UserId
-from db import ledger
+from db import holds
 from db.engine import Database
 from db.migrate import migrate
 from tests.books import ORIGIN, assert_books_coherent, balance_of, new_transfer_id, run_sql
@@ -33,8 +33,8 @@ async def test_a_pending_hold_of_before_is_captured_after(empty_database_url: st
     )
     await asyncio.to_thread(migrate, empty_database_url)
     async with database.transaction() as session:
-        await ledger.capture(session, new_transfer_id(), held, 15, ORIGIN)
-        await ledger.hold(session, new_transfer_id(), USER, 5, ORIGIN)
+        await holds.capture(session, new_transfer_id(), held, 15, ORIGIN)
+        await holds.hold(session, new_transfer_id(), USER, 5, ORIGIN)
     assert await balance_of(database, USER) == (30, 5)
     await assert_books_coherent(database)
     await database.aclose()

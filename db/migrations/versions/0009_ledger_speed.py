@@ -269,6 +269,17 @@ BEGIN
 END $$;
 """
 
+EVENTS = """
+-- Whoever writes an event tells those who wait for it, at commit, without a statement of its own.
+CREATE FUNCTION job_events_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('job_events', NEW.job_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER job_events_notify AFTER INSERT ON job_events
+    FOR EACH ROW EXECUTE FUNCTION job_events_notify();
+"""
+
 SETTINGS = """
 -- A plan made while the tables were small, in a long-lived connection, would read them whole when they have grown. And
 -- a temporary table must not pass for one of ours: by default it comes first.
@@ -287,4 +298,5 @@ def upgrade() -> None:
     run_sql(AT_COMMIT)
     run_sql(INDEXES)
     run_sql(CALLS)
+    run_sql(EVENTS)
     run_sql(SETTINGS)
