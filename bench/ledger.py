@@ -4,7 +4,7 @@
 
 On the embedded PostgreSQL with durable commits (fsync and synchronous_commit on). A pair is a hold and the capture of a
 part of it, each committed by itself, in the name of one of many users. Measured twice: as the product does it
-(db/ledger.py in a transaction of db/engine.py), and with the same server-side calls sent by the bare driver, which is
+(db/holds.py in a transaction of db/engine.py), and with the same server-side calls sent by the bare driver, which is
 what the ledger itself can bear. The audit of the books ends it.
 """
 
