@@ -134,6 +134,14 @@ ATTACKS: dict[str, list[str]] = {
             VALUES (:new, {AVAILABLE}, 10), (:new, {ISSUED}, -10),
                    (:newer, {AVAILABLE}, 10), (:newer, {ISSUED}, -10)""",
     ],
+    "postings added later beside as many of another transfer": [
+        transfer("grant"),
+        postings((AVAILABLE, 10), (ISSUED, -10)),
+        transfer("grant").replace(":new", ":newer"),
+        f"""INSERT INTO postings (transfer_id, account_id, amount)
+            VALUES (:new, {account("available", "promo")}, 5), (:new, {account("promo", "promo", None)}, -5),
+                   (:newer, {AVAILABLE}, 10), (:newer, {ISSUED}, -10)""",
+    ],
     "a balance moved in a table that passes for the accounts": [
         "CREATE TEMP TABLE accounts (LIKE public.accounts) ON COMMIT DROP",
         "INSERT INTO accounts SELECT * FROM public.accounts",

@@ -22,7 +22,9 @@ DECLARE
     legs     record;
     problem  text;
 BEGIN
-    SELECT o.id, o.kind, o.unit, o.amount, o.user_id, o.hold_id, o.xact, (SELECT count(*) FROM added) AS added,
+    SELECT o.id, o.kind, o.unit, o.amount, o.user_id, o.hold_id, o.xact,
+           (SELECT count(*) FROM added) AS added,
+           NOT EXISTS (SELECT FROM added WHERE transfer_id <> n.transfer_id) AS alone,
            h.kind = 'hold' AND h.user_id = o.user_id AND h.unit = o.unit AND h.job_id IS NOT DISTINCT FROM o.job_id
            AS resolves
       INTO t
@@ -57,8 +59,8 @@ BEGIN
       INTO legs
       FROM postings p LEFT JOIN accounts a ON a.id = p.account_id
      WHERE p.transfer_id IN (t.id, coalesce(t.hold_id, t.id));
-    IF legs.written <> t.added THEN
-        RAISE EXCEPTION 'all postings of a transfer are written by one statement'
+    IF legs.written <> t.added OR NOT t.alone THEN
+        RAISE EXCEPTION 'all postings of a transfer, and no other, are written by one statement'
             USING ERRCODE = 'integrity_constraint_violation';
     ELSIF legs.promo <> 0 OR legs.paid <> 0 THEN
         problem := 'postings do not sum to zero per unit and bucket';
