@@ -1,6 +1,6 @@
 """A job's credits put aside and what ends that: pending, then captured, released or expired, once.
 
-One call to the server each (`ledger_hold` and `ledger_resolve`, migrations 0003 and 0009), which finds the postings;
+One call to the server each (`ledger_hold` and `ledger_resolve`, migrations 0003 and 0011), which finds the postings;
 they are judged like anybody's (docs/adr/026). Each function is one step of the caller's transaction and may be repeated
 with the same transfer id.
 """

@@ -1,15 +1,15 @@
-"""The ledger's rules in fewer statements: the same refusals for half the work (docs/adr/026).
+"""The ledger's rules in fewer statements: the same refusals, for less work (docs/adr/026).
 
-Revision ID: 0009
-Revises: 0008
+Revision ID: 0011
+Revises: 0010
 """
 
 from __future__ import annotations
 
 from db.migrations.sql import run_sql
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 
 # What a statement costs here is its start, not its rows. So: one query for each question, none asked twice.
 
@@ -291,6 +291,7 @@ ALTER FUNCTION postings_apply SET enable_seqscan = off SET search_path = public,
 ALTER FUNCTION transfers_at_commit SET enable_seqscan = off SET search_path = public, pg_temp;
 ALTER FUNCTION jobs_money SET search_path = public, pg_temp;
 ALTER FUNCTION purchases_money SET search_path = public, pg_temp;
+ALTER FUNCTION usage_count SET enable_seqscan = off SET search_path = public, pg_temp;
 """
 
 
