@@ -35,12 +35,15 @@ class PaymentActivities:
         async with self._database.read() as session:
             purchase = await known_purchase(session, request.purchase_id)
             order = await purchases.order(session, purchase)
-            state = await purchases.state(session, purchase.id)
             job_over = await _job_over(session, purchase)
-        if not state.status.settled and job_over:
-            state = await self.close_payment(_without_job(purchase))
-        if state.status.settled:
-            return CheckoutAnswer(status=state.status, failure_code=state.failure_code)
+        over: Purchase | PurchaseState = purchase
+        if not over.status.settled and job_over:
+            over = await self.close_payment(_without_job(purchase))
+        if over.status.settled:
+            return CheckoutAnswer(status=over.status, failure_code=over.failure_code)
+        if activity.info().attempt > 1:
+            # The key may answer an error for a day, also one that came after the effect.
+            order = order.model_copy(update={"first_try": False})
         found, checkout = await self._port(purchase).create(order)
         state = await self._book(purchase, found)
         return CheckoutAnswer(

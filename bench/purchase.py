@@ -3,8 +3,8 @@
     python -m bench.purchase [--purchases 100] [--at-once 4] [--latency-ms 50]
 
 `POST /v1/payments/tokens` through the whole platform: the rows, the workflow, the provider's answers (each later by the
-latency), and the checkout back to the client. Once with customers who were never seen before, for whom the provider
-also makes a customer, and once more with the same ones.
+latency), and the checkout back to the client. With customers who were never seen before, for whom the provider also
+makes a customer, and again with the same ones; `--at-once` at a time, then with others one at a time.
 """
 
 from __future__ import annotations
@@ -69,19 +69,25 @@ async def measure(purchases: int, at_once: int, latency_ms: int) -> list[str]:
         async with running_platform(Path(name)) as platform, AsyncExitStack() as open_:
             stripe = platform.stack.stripe
             assert stripe, "the bench needs the stand-in: unset ECHOSHOT_STRIPE__SECRET_KEY"
-            people = [
-                await open_.enter_async_context(customer(platform, credits=0))
-                for _ in range(purchases + WARM_UP)
-            ]
-            for person in people:
-                await person.http.get("/v1/me")  # signing in is not part of it
+
+            async def newcomers(count: int) -> list[Customer]:
+                people = [
+                    await open_.enter_async_context(customer(platform, credits=0)) for _ in range(count)
+                ]
+                for person in people:
+                    await person.http.get("/v1/me")  # signing in is not part of it
+                return people
+
             await stripe.control.post("latency", ms=latency_ms)
-            await buy_all(people[:WARM_UP], at_once)
+            await buy_all(await newcomers(WARM_UP), at_once)
             rows: list[str] = []
-            for kind in ("new customers", "the same again"):
-                before = await requests(stripe)
-                took = await buy_all(people[WARM_UP:], at_once)
-                rows.append(row(kind, took, (await requests(stripe) - before) / purchases))
+            for limit in (at_once, 1):
+                people = await newcomers(purchases)
+                for kind in ("new customers", "the same again"):
+                    before = await requests(stripe)
+                    took = await buy_all(people, limit)
+                    calls = (await requests(stripe) - before) / purchases
+                    rows.append(row(f"{kind}, {limit} at once", took, calls))
             return rows
 
 

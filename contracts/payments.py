@@ -89,6 +89,8 @@ class PaymentOrder(Contract):
     """The provider's name of the customer, once known."""
     payment_method: str | None = None
     """A saved method: confirm at once. None: the customer chooses in the app."""
+    first_try: bool = False
+    """So young that its key answers for whatever was sent for it before: no look is needed first (docs/adr/028)."""
 
 
 class RefundOrder(Contract):

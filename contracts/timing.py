@@ -66,6 +66,10 @@ PROVIDER_CALL = timedelta(seconds=10)
 PROVIDER_ATTEMPT = timedelta(seconds=60)
 """One attempt of a step that calls a payment provider: a few calls."""
 
+KEY_TRUSTED = timedelta(hours=1)
+"""Since a purchase was written down: its idempotency key, whenever it was first used, is remembered for longer than
+that. Stripe keeps keys for 24 hours, PortOne for three."""
+
 FUNDS_LOOK = timedelta(hours=1)
 """A job that waits for credits looks for them so often, should nobody tell it that they have come."""
 

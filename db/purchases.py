@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,7 @@ from contracts.ids import JobId, PurchaseId, UserId
 from contracts.ledger import TransferOrigin
 from contracts.payments import PaymentOrder, PaymentState, Provider, PurchaseStatus, RefundTo
 from contracts.purchases import ClosePurchase, PurchaseInput, PurchaseState
-from contracts.timing import PurchaseDeadlines
+from contracts.timing import KEY_TRUSTED, PurchaseDeadlines
 from db import charges, ledger, pages, purchase_rows, saga_log
 from db.charges import charge_state
 from db.pages import Page, Rows
@@ -32,8 +32,11 @@ __all__ = [
 
 async def on_sale(session: AsyncSession, at: datetime) -> list[Price]:
     """The price list at that moment, smallest package first."""
-    valid = (Price.valid_from <= at) & (Price.valid_to.is_(None) | (Price.valid_to > at))
-    return list((await session.scalars(select(Price).where(valid).order_by(Price.credits))).all())
+    return list((await session.scalars(select(Price).where(_valid(at)).order_by(Price.credits))).all())
+
+
+def _valid(at: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    return (Price.valid_from <= at) & (Price.valid_to.is_(None) | (Price.valid_to > at))
 
 
 async def create(
@@ -58,10 +61,8 @@ async def create(
             raise EchoError(Code.IDEMPOTENCY_KEY_REUSED, f"purchase {purchase_id} was of something else")
         return known
     if price_id is not None:
-        now = (await session.execute(select(func.now()))).scalar_one()
-        if (price_id, credits, amount_krw) not in [
-            (p.id, p.credits, p.krw) for p in await on_sale(session, now)
-        ]:
+        price = await session.scalar(select(Price).where(Price.id == price_id, _valid(func.now())))
+        if price is None or (credits, amount_krw) != (price.credits, price.krw):
             raise EchoError(Code.PACKAGE_UNKNOWN, f"{credits} credits for {amount_krw} won as {price_id}")
     purchase = Purchase(
         id=purchase_id,
@@ -95,14 +96,21 @@ def purchase_input(purchase: Purchase, deadlines: PurchaseDeadlines) -> Purchase
 
 async def order(session: AsyncSession, purchase: Purchase) -> PaymentOrder:
     """What the provider is asked for."""
-    customer = await session.get(Customer, (purchase.user_id, purchase.provider))
+    customer = select(Customer.customer_ref).where(
+        Customer.user_id == purchase.user_id, Customer.provider == purchase.provider
+    )
+    asked = select(customer.scalar_subquery(), func.now() - purchase.created_at < KEY_TRUSTED)
+    customer_ref, young = (await session.execute(asked)).one()
+    # A saved card is charged by the request itself, and would be twice, had these books been restored from a copy.
+    unknown = purchase.provider_ref is None and purchase.payment_method is None
     return PaymentOrder(
         purchase_id=purchase.id,
         user_id=purchase.user_id,
         amount_krw=purchase.amount_krw,
         description=f"EchoShotX {purchase.credits} credits",
-        customer_ref=None if customer is None else customer.customer_ref,
+        customer_ref=customer_ref,
         payment_method=purchase.payment_method,
+        first_try=young and unknown,
     )
 
 

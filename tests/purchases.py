@@ -51,7 +51,13 @@ def payment(purchase: Purchase, status: str = "succeeded", **changes: object) ->
 
 
 async def a_purchase(
-    database: Database, user: User, *, credits: int = 100, paid: bool = True, key: str | None = None
+    database: Database,
+    user: User,
+    *,
+    credits: int = 100,
+    paid: bool = True,
+    key: str | None = None,
+    payment_method: str | None = None,
 ) -> Purchase:
     """A package of the price list."""
     price_id, krw = PRICES[credits]
@@ -65,7 +71,7 @@ async def a_purchase(
             amount_krw=krw,
             price_id=price_id,
             job_id=None,
-            payment_method=None,
+            payment_method=payment_method,
             refund_to=RefundTo.CARD,
         )
     return await pay(database, purchase) if paid else purchase

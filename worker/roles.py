@@ -12,7 +12,7 @@ from typing import Any
 from contracts.queues import Queue
 from contracts.settings import Settings, cpu_cores
 from contracts.timing import WORKER_GRACE
-from workflows import WORKFLOWS
+from workflows.registry import WORKFLOWS
 
 SHORT_STEPS_AT_ONCE = 50
 """Steps of a few database statements; the connection pool is the real limit."""

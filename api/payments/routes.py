@@ -68,13 +68,18 @@ async def buy(
     as it is then, and a fresh `checkout`."""
     bought = purchase_id(caller.user_id, once.key)
 
+    purchase: tables.Purchase | None = None
+
     async def work(session: AsyncSession) -> Reply:
+        nonlocal purchase
         purchase = await open_token_purchase(session, body, caller, bought, services.settings)
         view = await purchase_view(session, purchase, links, locale)
         return Reply(view, headers={"Location": view.status_url})
 
     done = await once.perform(work)
-    answer = await _with_checkout(services, bought, caller, links, locale)
+    if purchase is None:  # a repeat
+        purchase = await _own_purchase(services, bought, caller)
+    answer = await _with_checkout(services, purchase, caller, links, locale)
     unanswered = answer.checkout is None and not answer.purchase.status.settled
     return done.response(answer.model_dump(mode="json"), 202 if unanswered else 201)
 
@@ -109,7 +114,8 @@ async def get_payment(
 ) -> schemas.PurchaseCheckout:
     """With the `checkout` while it is not paid."""
     response.headers["Cache-Control"] = "no-store"
-    return await _with_checkout(services, PurchaseId(purchase_id), caller, links, locale)
+    purchase = await _own_purchase(services, purchase_id, caller)
+    return await _with_checkout(services, purchase, caller, links, locale)
 
 
 @router.post(
@@ -126,8 +132,7 @@ async def cancel(
     locale: CurrentLocale,
 ) -> schemas.Purchase:
     """Cancelled at the payment service too; money that arrives all the same becomes credits. Naturally idempotent."""
-    async with services.database.read() as session:
-        purchase = await own_purchase(session, purchase_id, caller)
+    purchase = await _own_purchase(services, purchase_id, caller)
     if purchase.status.settled and purchase.status is not PurchaseStatus.CANCELED:
         raise EchoError(Code.PAYMENT_STATE_CONFLICT, f"purchase {purchase_id} is {purchase.status}")
     if not purchase.status.settled:
@@ -159,15 +164,18 @@ async def own_purchase(session: AsyncSession, purchase_id: str, caller: Caller) 
     return purchase
 
 
-async def _with_checkout(
-    services: Services, purchase_id: PurchaseId, caller: Caller, links: Links, locale: str
-) -> schemas.PurchaseCheckout:
+async def _own_purchase(services: Services, purchase_id: str, caller: Caller) -> tables.Purchase:
     async with services.database.read() as session:
-        purchase = await own_purchase(session, purchase_id, caller)
+        return await own_purchase(session, purchase_id, caller)
+
+
+async def _with_checkout(
+    services: Services, purchase: tables.Purchase, caller: Caller, links: Links, locale: str
+) -> schemas.PurchaseCheckout:
     answer = await checkout_of(services, purchase)
     # Asked again: a card that needs no authentication is charged while the checkout is fetched.
     async with services.database.read() as session:
-        purchase = await own_purchase(session, purchase_id, caller)
+        purchase = await own_purchase(session, purchase.id, caller)
         view = await purchase_view(session, purchase, links, locale)
     return schemas.PurchaseCheckout(
         purchase=view,

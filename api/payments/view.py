@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.links import Links
 from api.payments import schemas
 from contracts.errors import sentence
-from contracts.payments import RefundStatus
+from contracts.payments import PurchaseStatus, RefundStatus
 from db import purchase_reads
 from db import tables_money as tables
 
@@ -24,7 +24,7 @@ async def purchase_view(
 async def purchase_views(
     session: AsyncSession, purchases: Sequence[tables.Purchase], links: Links, locale: str
 ) -> tuple[schemas.Purchase, ...]:
-    ids = [purchase.id for purchase in purchases]
+    ids = [purchase.id for purchase in purchases if purchase.status is PurchaseStatus.PAID]
     refunded = await purchase_reads.refunds_of(session, ids)
     disputed = await purchase_reads.disputes_of(session, ids)
     return tuple(

@@ -66,10 +66,11 @@ async def _receive(request: Request, services: Services, provider: Provider, ver
     async with services.database.transaction() as session:
         new = await inbox.receive(session, event, payload)
         purchase = await _purchase_of(session, event)
-        if new and purchase is None:
-            await inbox.mark(session, event.provider, event.event_id, "unknown")
+        idle = _idle(event, purchase)
+        if new and idle:
+            await inbox.mark(session, event.provider, event.event_id, idle)
     services.metrics.webhooks.labels(provider, "received" if new else "repeated").inc()
-    if not new or purchase is None:
+    if not new or idle or purchase is None:
         return Response(status_code=200)
     return Response(status_code=200, background=BackgroundTask(_deliver, services, event, purchase))
 
@@ -80,6 +81,17 @@ async def _purchase_of(session: AsyncSession, event: ProviderEvent) -> tables.Pu
         return await purchases.get(session, event.purchase_id)
     if event.object_ref:
         return await purchase_reads.by_provider_ref(session, event.provider, event.object_ref)
+    return None
+
+
+def _idle(event: ProviderEvent, purchase: tables.Purchase | None) -> str | None:
+    """Why nobody needs to be told, if nobody does."""
+    if purchase is None:
+        return "unknown"
+    if event.type == "payment_intent.created" and not purchase.status.settled:
+        # Its workflow has just asked for that, and would look at the provider once more for each purchase. Once the
+        # purchase is over it is news: a request for its payment has outlived it.
+        return "expected"
     return None
 
 

@@ -54,7 +54,7 @@ class PortOnePayments:
     # A payment
 
     async def create(self, order: PaymentOrder) -> tuple[PaymentState, Checkout]:
-        state = await self.lookup(order.purchase_id, None)
+        state = None if order.first_try else await self.lookup(order.purchase_id, None)
         if order.payment_method is not None:
             if state is None or (state.status == "open" and state.declined is None):
                 state = await self._pay(order, order.payment_method)

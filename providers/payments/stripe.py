@@ -3,7 +3,8 @@
 Won have no minor unit at Stripe, so amounts are passed as they are. Every POST carries a key of our own, derived
 from the id of the row that wants it, so an attempt whose answer was lost is repeated under its own key; and every
 attempt first looks for what an earlier one has done, because keys are forgotten after 24 hours and a key that
-once met an error of Stripe's answers that error until then. The library neither retries nor invents keys here.
+once met an error of Stripe's answers that error until then. Only the first try of a young purchase leaves that to its
+key (docs/adr/028). The library neither retries nor invents keys here.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class StripePayments:
     # A payment
 
     async def create(self, order: PaymentOrder) -> tuple[PaymentState, Checkout]:
-        found, customer = await _both(self._find(order), self._customer(order))
+        found, customer = await _both(
+            _known(None) if order.first_try else self._find(order), self._customer(order)
+        )
         if found is not None:
             customer = objects.reference(found.customer) or customer
         in_app = order.payment_method is None and (found is None or objects.state(found).status == "open")

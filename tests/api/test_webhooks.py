@@ -17,7 +17,7 @@ from tests.api.till import VISA, Till, signed_at
 from tests.workflows.house import until
 
 
-def event(payment: str = "pi_unknown", **metadata: str) -> bytes:
+def event(payment: str = "pi_unknown", *, type: str = "payment_intent.succeeded", **metadata: str) -> bytes:
     """As Stripe would tell of a payment."""
     about = {
         "id": payment,
@@ -30,7 +30,7 @@ def event(payment: str = "pi_unknown", **metadata: str) -> bytes:
     body = {
         "id": f"evt_{uuid4().hex}",
         "object": "event",
-        "type": "payment_intent.succeeded",
+        "type": type,
         "created": int(time.time()),
         "data": {"object": about},
     }
@@ -82,6 +82,28 @@ async def test_an_event_that_comes_before_the_answer_to_the_payment_is_not_lost(
     outcomes = await till.rows("SELECT outcome FROM webhook_inbox WHERE type = 'payment_intent.succeeded'")
     assert outcomes == [{"outcome": "delivered"}]
     await till.shop.assert_agreed()
+
+
+async def test_that_a_payment_was_created_is_news_only_once_its_purchase_is_over(till: Till) -> None:
+    await till.webhooks("held")
+    alice = till.person("alice")
+    purchase = (await till.buys(alice))["purchase"]
+    asked = len(await till.stripe.control.get("requests"))
+    created = event(purchase_id=purchase["id"], type="payment_intent.created")
+    assert (await till.send(created)).status_code == 200
+    outcome = "SELECT outcome FROM webhook_inbox ORDER BY received_at"
+    assert await till.rows(outcome) == [{"outcome": "expected"}]
+    assert len(await till.stripe.control.get("requests")) == asked
+
+    await alice.post(f"/v1/payments/{purchase['id']}/cancel")
+    await till.becomes(alice, purchase["id"], "CANCELED")
+    late = event(purchase_id=purchase["id"], type="payment_intent.created")
+    assert (await till.send(late)).status_code == 200
+
+    async def told() -> bool:
+        return await till.rows(outcome) == [{"outcome": "expected"}, {"outcome": "delivered"}]
+
+    await until(told)
 
 
 async def test_a_forged_missing_or_stale_signature_is_refused_and_nothing_is_stored(

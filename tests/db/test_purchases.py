@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from contracts.errors import Code, EchoError
+from contracts.ids import PurchaseId
 from contracts.jobs import JobStatus
 from contracts.ledger import CreditEffect
 from contracts.payments import PurchaseStatus, RefundReason, RefundStatus, RefundTo
@@ -107,6 +108,32 @@ async def test_the_checkout_is_recorded_once_and_names_payment_and_customer(data
         assert known is not None
         order = await purchases.order(session, known)
     assert (known.provider_ref, order.customer_ref, order.amount_krw) == ("pi_1", "cus_1", 10_000)
+
+
+async def test_a_look_is_left_out_only_while_the_key_is_young_and_nothing_is_known_of_the_payment(
+    database: Database,
+) -> None:
+    user = await a_user(database)
+    purchase = await a_purchase(database, user, paid=False)
+    saved_card = await a_purchase(database, user, paid=False, payment_method="pm_1")
+
+    async def first_try(purchase_id: PurchaseId, older: timedelta = timedelta()) -> bool:
+        async with database.read() as session:
+            known = await purchases.get(session, purchase_id)
+            assert known is not None
+            session.expunge(known)
+            known.created_at -= older
+            return (await purchases.order(session, known)).first_try
+
+    assert await first_try(purchase.id)
+    assert await first_try(purchase.id, timedelta(minutes=59))
+    assert not await first_try(purchase.id, timedelta(minutes=61))
+    assert not await first_try(purchase.id, timedelta(days=2))
+    assert not await first_try(saved_card.id)
+    async with database.transaction() as session:
+        said = payment(purchase, "open", provider_ref="pi_1")
+        await purchases.record_checkout(session, purchase.id, said)
+    assert not await first_try(purchase.id)
 
 
 async def test_the_same_request_finds_its_purchase_and_another_body_is_refused(database: Database) -> None:

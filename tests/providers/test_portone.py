@@ -277,6 +277,22 @@ async def test_an_order_is_registered_whatever_breaks(
 
 
 @pytest.mark.parametrize("kind", FAULTS)
+async def test_an_order_whose_first_try_did_not_look_is_registered_whatever_broke_it(
+    hasty: PortOnePayments, portone_standin: PortOneStandIn, kind: str
+) -> None:
+    order = an_order()
+    tries = iter([order.model_copy(update={"first_try": True})] * 2)
+    await order_fault(portone_standin, "POST /payments/*/pre-register", kind)
+    state, _ = await insist(portone_standin, lambda: hasty.create(next(tries, order)))
+    assert state.status == "open"
+    await portone_standin.control.post("pay", paymentId=order.purchase_id, amount=AMOUNT_KRW)
+    paid_now = await hasty.lookup(order.purchase_id, None)
+    assert paid_now is not None
+    late = order.model_copy(update={"first_try": True})
+    assert (await hasty.create(late))[0] == paid_now, "also when nobody looked"
+
+
+@pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("call", ["GET /payments/*", "GET /billing-keys/*", "POST /payments/*/billing-key"])
 async def test_a_billing_key_is_charged_once_whatever_breaks(
     portone: PortOnePayments, hasty: PortOnePayments, portone_standin: PortOneStandIn, call: str, kind: str

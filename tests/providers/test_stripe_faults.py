@@ -37,6 +37,50 @@ async def test_a_purchase_in_the_app_is_one_payment_whatever_breaks(
 
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize(
+    "call", ["POST /v1/customers", "POST /v1/payment_intents", "POST /v1/customer_sessions"]
+)
+async def test_a_purchase_whose_first_try_did_not_look_is_one_payment_whatever_broke_it(
+    hasty: StripePayments, stripe_standin: StripeStandIn, call: str, kind: str
+) -> None:
+    order = an_order()
+    tries = iter([order.model_copy(update={"first_try": True})])
+    await order_fault(stripe_standin, call, kind)
+    state, checkout = await insist(stripe_standin, lambda: hasty.create(next(tries, order)))
+    assert await stripe_standin.control.get("faults") == [], "the fault must have happened"
+    assert checkout.customer_session_client_secret
+    assert [payment["id"] for payment in await payments_of(stripe_standin, order)] == [state.provider_ref]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_first_tries_that_repeat_each_other_are_one_payment_whatever_breaks(
+    hasty: StripePayments, stripe_standin: StripeStandIn, kind: str
+) -> None:
+    """As after a reset, or by a second run of the workflow, which counts its attempts anew."""
+    order = an_order()
+    first = order.model_copy(update={"first_try": True})
+    tries = iter([first, first])
+    await order_fault(stripe_standin, "POST /v1/payment_intents", kind)
+    state, _ = await insist(stripe_standin, lambda: hasty.create(next(tries, order)))
+    assert [payment["id"] for payment in await payments_of(stripe_standin, order)] == [state.provider_ref]
+
+
+async def test_a_first_try_asks_for_nothing_but_what_the_app_needs(
+    stripe: StripePayments, stripe_standin: StripeStandIn
+) -> None:
+    order = an_order().model_copy(update={"first_try": True})
+    first, checkout = await stripe.create(order)
+    assert await stripe.create(order) == (first, checkout)
+    again = an_order(customer_ref=first.customer_ref).model_copy(update={"first_try": True})
+    await stripe.create(again)
+    asked = [(each["method"], each["path"]) for each in await stripe_standin.control.get("requests")]
+    customer, intent, session = (
+        ("POST", f"/v1/{thing}") for thing in ("customers", "payment_intents", "customer_sessions")
+    )
+    assert sorted(asked) == sorted([customer, intent, session] * 2 + [intent, session])
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize(
     "call", ["GET /v1/payment_intents/search", "POST /v1/customers", "POST /v1/payment_intents"]
 )
 async def test_a_saved_card_is_charged_once_whatever_breaks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.queues import Queue
 from contracts.settings import Settings, cpu_cores
 from worker.roles import ROLES
-from workflows import WORKFLOWS
+from workflows.registry import WORKFLOWS
 
 
 def test_every_queue_is_served_by_the_role_of_its_name() -> None:

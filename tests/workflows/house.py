@@ -37,7 +37,6 @@ from db import books, events, jobs, ledger, saga_log, settlement, users, videos
 from db.tables import Job, User
 from tests.workflows.prepared import prepared_runner
 from tests.workflows.stand_ins import Broken, StandIns
-from workflows import WORKFLOWS
 from workflows.client import start_job, starter
 from workflows.video_job import VideoJobWorkflow
 

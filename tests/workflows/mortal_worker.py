@@ -37,8 +37,8 @@ from activities.faults import FaultInterceptor  # noqa: E402
 from activities.rooms import open_rooms  # noqa: E402
 from contracts.queues import Queue  # noqa: E402
 from contracts.settings import Settings  # noqa: E402
-from workflows import WORKFLOWS  # noqa: E402
 from workflows.client import connect, starter  # noqa: E402
+from workflows.registry import WORKFLOWS  # noqa: E402
 
 AT_ONCE = 2
 """Workers: while one dies the others go on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
@@ -81,6 +83,41 @@ async def test_a_webhook_that_comes_before_the_providers_own_answer_is_no_troubl
     await shop.hear(purchase)
     await shop.becomes(purchase, PurchaseStatus.PAID)
     assert await shop.transfers(purchase) == [("purchase", 100)]
+    await shop.assert_agreed()
+
+
+@pytest.mark.parametrize("key_forgotten", [False, True], ids=["at once", "a day later"])
+async def test_a_payment_whose_booking_was_lost_is_found_and_not_made_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, key_forgotten: bool
+) -> None:
+    """Its worker died behind the provider's answer. Young, it is found by its key; later it is looked for."""
+    purchase = await shop.buy()
+    rooms = shop.house.rooms
+    async with rooms.database.read() as session:
+        row = await purchases.get(session, purchase.purchase_id)
+        assert row is not None
+        order = await purchases.order(session, row)
+    made, _ = await rooms.payments[row.provider].create(order)
+    if key_forgotten:
+        await shop.stripe.control.post("forget_keys")
+        monkeypatch.setattr("db.purchases.KEY_TRUSTED", timedelta())  # of rows as young as this one
+
+    answer = await shop.checkout(purchase)
+    assert answer.checkout is not None
+    assert answer.checkout.provider_ref == made.provider_ref
+    assert [each["id"] for each in await shop.payments()] == [made.provider_ref]
+    looks = [each for each in await shop.stripe.control.get("requests") if "search" in each["path"]]
+    assert bool(looks) is key_forgotten
+    await shop.assert_agreed()
+
+
+async def test_an_error_that_came_after_the_effect_is_looked_behind(shop: Shop) -> None:
+    """The key answers that error for a day: the second attempt must not ask it alone."""
+    await shop.stripe.control.post("faults", match="POST /v1/payment_intents", kind="500_after", times=1)
+    purchase = await shop.buy()
+    await shop.start(purchase)
+    await shop.becomes(purchase, PurchaseStatus.AWAITING_PAYMENT)
+    assert len(await shop.payments()) == 1
     await shop.assert_agreed()
 
 

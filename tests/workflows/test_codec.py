@@ -27,7 +27,6 @@ from tests.workflows.prepared import prepared_runner
 from tests.workflows.recording import HISTORIES
 from tests.workflows.stand_ins import Fails
 from tests.workflows.test_replay import history_of
-from workflows import WORKFLOWS
 from workflows.client import connect
 from workflows.codec import ENCODING, KEY_ID, KEY_ID_BYTES_MAX, codec, data_converter
 

@@ -14,7 +14,7 @@ from temporalio.worker import Replayer
 from tests.workflows.prepared import prepared_runner
 from tests.workflows.recording import ALL, COMMAND, FINGERPRINTS, HISTORIES, commands, tell
 from tests.workflows.shop import Shop
-from workflows import WORKFLOWS
+from workflows.registry import WORKFLOWS
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
