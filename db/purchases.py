@@ -259,24 +259,30 @@ STANDING = text("""
 
 
 async def _state(session: AsyncSession, purchase: Purchase, provider_status: str = "") -> PurchaseState:
-    standing = (await session.execute(STANDING, {"purchase_id": purchase.id})).one()
-    return PurchaseState(
+    told = PurchaseState(
         status=purchase.status,
         provider_status=provider_status,
         credits=purchase.credits,
         amount_krw=purchase.amount_krw,
-        refunded_krw=standing.refunded_krw,
-        refunds_open=standing.refunds_open,
-        refunding=standing.refunding,
-        refunds_failed=standing.refunds_failed,
-        disputes_open=standing.disputes_open,
-        disputed_krw=standing.disputed_krw,
-        credits_frozen=standing.credits_frozen,
-        lost_krw=standing.lost_krw,
-        credits_lost=standing.credits_lost,
-        credits_owed=standing.credits_owed,
         job_id=purchase.job_id,
         failure_code=purchase.failure_code,
-        detail=standing.failure or "",
         paid_at=purchase.paid_at,
+    )
+    if purchase.status is not PurchaseStatus.PAID:
+        return told  # the database knows of no refund or dispute of what was not paid
+    standing = (await session.execute(STANDING, {"purchase_id": purchase.id})).one()
+    return told.model_copy(
+        update={
+            "refunded_krw": standing.refunded_krw,
+            "refunds_open": standing.refunds_open,
+            "refunding": standing.refunding,
+            "refunds_failed": standing.refunds_failed,
+            "disputes_open": standing.disputes_open,
+            "disputed_krw": standing.disputed_krw,
+            "credits_frozen": standing.credits_frozen,
+            "lost_krw": standing.lost_krw,
+            "credits_lost": standing.credits_lost,
+            "credits_owed": standing.credits_owed,
+            "detail": standing.failure or "",
+        }
     )
