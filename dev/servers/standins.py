@@ -87,7 +87,8 @@ class StandIn(Server):
             sys.executable,
             "-m",
             f"dev.standins.{self.name}",
-            *(part for name, value in options.items() for part in (f"--{name}", value)),
+            # In one word each: a random secret may begin with a dash.
+            *(f"--{name}={value}" for name, value in options.items()),
         ]
 
     async def probe(self) -> None:
