@@ -38,6 +38,7 @@ from db.tables import Job, User
 from tests.workflows.prepared import prepared_runner
 from tests.workflows.stand_ins import Broken, StandIns
 from workflows.client import start_job, starter
+from workflows.registry import WORKFLOWS
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]

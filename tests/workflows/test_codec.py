@@ -29,6 +29,7 @@ from tests.workflows.stand_ins import Fails
 from tests.workflows.test_replay import history_of
 from workflows.client import connect
 from workflows.codec import ENCODING, KEY_ID, KEY_ID_BYTES_MAX, codec, data_converter
+from workflows.registry import WORKFLOWS
 
 FILENAME = "지민이 생일 콘서트.mp4"
 REASON = "the customer Kim asked for it"
