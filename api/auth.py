@@ -100,7 +100,7 @@ def require(*roles: Role) -> Any:
 
     async def allowed(caller: CurrentCaller) -> Caller:
         if not caller.has(*roles):
-            raise EchoError(Code.FORBIDDEN, f"needs one of the roles {', '.join(roles)}")
+            raise EchoError(Code.FORBIDDEN, fields={"roles": ", ".join(roles)})
         return caller
 
     return Depends(allowed)
@@ -108,7 +108,7 @@ def require(*roles: Role) -> Any:
 
 async def customer(caller: CurrentCaller) -> Caller:
     if caller.has(Role.FINANCE):
-        raise EchoError(Code.FORBIDDEN, "whoever keeps the books does not buy or start jobs")
+        raise EchoError(Code.FORBIDDEN, fields={"role": Role.FINANCE})
     return caller
 
 

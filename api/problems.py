@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from api.field_messages import field_message
+from contracts.details import detail_of
 from contracts.errors import ERRORS, Code, EchoError, sentence
 from contracts.ledger import CreditEffect
 from contracts.text import storable
@@ -32,11 +34,12 @@ class FieldError(BaseModel):
     """One field that was not accepted."""
 
     field: str = Field(description="Dotted path, beginning with `body`, `query`, `path` or `header`.")
-    message: str
+    message: str = Field(description="What is wrong with it, in the language of the title.")
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details; some codes add numbers, such as `required` and `available` credits."""
+    """RFC 9457 problem details. `title` and `detail` are for the user, `technical` never is. Some codes add the values
+    that `detail` speaks of, such as `required` and `available` credits."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -50,7 +53,10 @@ class Problem(BaseModel):
         description="What this answer did to credits: nothing, a failed request takes none.",
     )
     request_id: str
-    detail: str | None = Field(None, description="More, for engineers; in English.")
+    detail: str | None = Field(
+        None, description="The numbers, the limit or what to do, in the language of the title."
+    )
+    technical: str | None = Field(None, description="For engineers and support, in English; not to be shown.")
     errors: list[FieldError] | None = Field(None, description="Of a request that did not validate.")
 
 
@@ -80,25 +86,26 @@ def problem(
     connection: HTTPConnection,
     code: Code,
     *,
-    detail: str = "",
+    technical: str = "",
     fields: dict[str, str | int] | None = None,
     errors: Sequence[FieldError] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
     """The answer for `code`; `fields` become extension members beside the standard ones."""
-    info = ERRORS[code]
+    info, locale = ERRORS[code], locale_of(connection)
     body = Problem(
         type=f"urn:echoshot:problem:{code}",
-        title=sentence(code, locale_of(connection)),
+        title=sentence(code, locale),
         status=info.status,
         code=code,
         retryable=info.retryable,
         credit_effect=CreditEffect.NONE,
         request_id=getattr(connection.state, "request_id", ""),
-        detail=detail or None,
+        detail=detail_of(code, fields or {}, locale),
+        technical=technical or None,
         errors=list(errors) or None,
     )
-    headers = dict(headers or {})
+    headers = {"Content-Language": locale, **(headers or {})}
     if info.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="echoshot", error="invalid_token"')
     if info.status in (429, 503):
@@ -114,7 +121,7 @@ def problem(
 def render(connection: HTTPConnection, error: EchoError) -> Response:
     if error.info.status >= 500:
         log.error("request failed: %s", error, exc_info=error, extra={"code": error.code})
-    return problem(connection, error.code, detail=error.detail, fields=error.fields)
+    return problem(connection, error.code, technical=error.detail, fields=error.fields)
 
 
 def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
@@ -132,8 +139,11 @@ def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
         found = error.errors()
         code = Code.BAD_REQUEST if found and found[0]["type"] == "json_invalid" else Code.VALIDATION_FAILED
         # The input is left out on purpose: it may be large, or a secret sent to the wrong field.
+        locale = locale_of(request)
         errors = [
-            FieldError(field=storable(".".join(map(str, item["loc"]))), message=storable(item["msg"]))
+            FieldError(
+                field=storable(".".join(map(str, item["loc"]))), message=storable(field_message(item, locale))
+            )
             for item in found[:FIELD_ERRORS_MAX]
         ]
         return problem(request, code, errors=errors)

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+from pydantic_core import PydanticCustomError
 from starlette.convertors import Convertor, register_url_convertor
 
 from contracts.cards import has_card_number
@@ -51,7 +52,9 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 
 def _no_card(text: str) -> str:
     if has_card_number(text):
-        raise ValueError("looks like a card number; card numbers must not be sent here")
+        raise PydanticCustomError(
+            "card_number", "looks like a card number; card numbers must not be sent here"
+        )
     return text
 
 
@@ -61,7 +64,7 @@ NoCard = AfterValidator(_no_card)
 def _rfc3339(value: object) -> object:
     # Pydantic also reads bare numbers, as seconds or milliseconds by their size: a guess that nobody asked for.
     if isinstance(value, str) and not re.match(r"\d{4}-\d{2}-\d{2}[Tt ]", value):
-        raise ValueError("expected an RFC 3339 date and time with an offset")
+        raise PydanticCustomError("not_rfc3339", "expected an RFC 3339 date and time with an offset")
     return value
 
 

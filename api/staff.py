@@ -31,7 +31,7 @@ def staff(*roles: Role) -> Any:
 
     async def logged(request: Request, caller: CurrentCaller, services: CurrentServices) -> Caller:
         if not caller.has(*roles):
-            raise EchoError(Code.FORBIDDEN, f"needs one of the roles {', '.join(roles)}")
+            raise EchoError(Code.FORBIDDEN, fields={"roles": ", ".join(roles)})
         await log_call(services, request, caller, (await request.body()).decode(errors="replace"))
         return caller
 

@@ -144,12 +144,9 @@ class Api:
         except (ValueError, KeyError, TypeError):
             host, status = self.login.api_url, answer.status_code
             return Stop(Exit.UNREACHABLE, self.messages("strange_answer", host=host, status=status))
-        fields = [f"{item['field']}: {item['message']}" for item in problem.get("errors", [])]
-        if "required" in problem and "available" in problem:
-            numbers = {name: problem[name] for name in ("required", "available")}
-            fields.append(self.messages("credits_short", **numbers))
-        more = "; ".join(fields)
-        return Refused(answer.status_code, code, f"{title} ({more})" if more else title)
+        fields = "; ".join(f"{item['field']}: {item['message']}" for item in problem.get("errors", []))
+        parts = (title, problem.get("detail"), f"({fields})" if fields else None)
+        return Refused(answer.status_code, code, " ".join(filter(None, parts)))
 
 
 def checked_url(messages: Messages, url: str) -> httpx.URL:

@@ -147,7 +147,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "download_hint": ("Download it: echoshot download {job}", "내려받기: echoshot download {job}"),
     "saved": ("Saved as {path} ({size}, SHA-256 checked).", "{path}에 저장했습니다 ({size}, SHA-256 확인)."),
     "ended": ("Job {job} ended: {status}. {reason}", "작업 {job} 종료: {status}. {reason}"),
-    "credits_short": ("required {required}; available {available}", "필요 {required}, 사용 가능 {available}"),
     "credits_back": ("Nothing was charged.", "크레딧은 차감되지 않았습니다."),
     "money_back": ("The charge is refunded to the card.", "결제 금액이 카드로 환불됩니다."),
     "canceling": (

@@ -91,6 +91,8 @@ def show(context: Context, options: Namespace) -> Exit:
         )
     if found["purchase"]["failure"]:
         screen.say(found["purchase"]["failure"]["message"])
+    elif found["declined"]:
+        screen.say(found["declined"]["message"])
     if found["checkout"]:
         screen.say(messages("pay_in_app", purchase=options.id))
     return Exit.OK

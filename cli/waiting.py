@@ -8,7 +8,7 @@ from cli.context import Context
 from cli.download import fetch_result, result_of
 from cli.exits import Exit, Stop, exit_of_job
 from cli.follow import Progress, follow
-from contracts.errors import sentence
+from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
 
@@ -43,6 +43,9 @@ def require_success(context: Context, progress: Progress) -> None:
     if progress.status is not JobStatus.SUCCEEDED:
         code = progress.failure_code or ""
         reason = sentence(code, context.messages.locale) if code else ""
+        if code == Code.PAYMENT_DECLINED:
+            # Events name the code alone; the API knows what the bank has said.
+            reason = context.api.get(f"/v1/jobs/{progress.job_id}")["failure"]["message"]
         status = context.messages.name(progress.status)
         text = context.messages("ended", job=progress.job_id, status=status, reason=reason).strip()
         if progress.credit_effect is CreditEffect.RELEASED:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from contracts.base import Contract
+from contracts.base import Contract, Words
 from contracts.ledger import AccountKind, Bucket
 from contracts.payments import Provider
 from contracts.text import Said, WholeNumber
@@ -45,11 +45,6 @@ class DifferenceKind(StrEnum):
     PURCHASE_WITHOUT_WORKFLOW = "purchase_without_workflow"
     BOOKS_VIOLATION = "books_violation"
     """An audit query found what must not exist."""
-
-
-class Words(Contract):
-    en: str
-    ko: str
 
 
 WHAT_TO_DO: dict[DifferenceKind, Words] = {

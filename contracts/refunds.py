@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from contracts.base import Contract
+from contracts.base import Contract, Words
 from contracts.jobs import ACTIVE, JobStatus
 from contracts.payments import DisputeStatus, PurchaseStatus, RefundReason, RefundTo
 
@@ -52,11 +52,6 @@ class Arrives(StrEnum):
     CARD_DAYS = "card_days"
     """3 to 10 working days are what card issuers say; nothing here waits for them."""
     BANK_DECIDES = "bank_decides"
-
-
-class Words(Contract):
-    en: str
-    ko: str
 
 
 class RefundRule(Contract):

@@ -76,9 +76,9 @@ async def approve(session: AsyncSession, correction_id: str, actor: str, note: s
     if found.status is CorrectionStatus.APPROVED and found.decided_by == actor:
         return found
     if found.status is not CorrectionStatus.PROPOSED:
-        raise EchoError(Code.CORRECTION_CONFLICT, f"{correction_id} is {found.status}")
+        raise EchoError(Code.CORRECTION_CONFLICT, correction_id, {"state": found.status})
     if _person(found.proposed_by) == _person(actor):
-        raise EchoError(Code.CORRECTION_CONFLICT, "whoever proposed it cannot approve it")
+        raise EchoError(Code.CORRECTION_CONFLICT, correction_id, {"proposed_by": found.proposed_by})
     written = transfer_id(f"correction/{correction_id}", "correction")
     origin = TransferOrigin(actor=actor, step="correction", reason=found.reason)
     await ledger.correct(session, written, found.legs, origin)
@@ -91,7 +91,7 @@ async def reject(session: AsyncSession, correction_id: str, actor: str, note: st
     if found.status is CorrectionStatus.REJECTED and found.decided_by == actor:
         return found
     if found.status is not CorrectionStatus.PROPOSED:
-        raise EchoError(Code.CORRECTION_CONFLICT, f"{correction_id} is {found.status}")
+        raise EchoError(Code.CORRECTION_CONFLICT, correction_id, {"state": found.status})
     return await _decide(session, correction_id, CorrectionStatus.REJECTED, actor, note, None)
 
 

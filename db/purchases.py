@@ -124,7 +124,8 @@ async def state(session: AsyncSession, purchase_id: PurchaseId) -> PurchaseState
 async def record_checkout(
     session: AsyncSession, purchase_id: PurchaseId, payment: PaymentState
 ) -> PurchaseState:
-    """The provider knows of the payment: its name there, and the customer's. A settled purchase stays as it is."""
+    """The provider knows of the payment: its name there, the customer's, and whether the latest try was declined. A
+    settled purchase stays as it is."""
     purchase = await lock(session, purchase_id)
     _require_same(purchase, payment)
     if payment.customer_ref is not None:
@@ -133,10 +134,13 @@ async def record_checkout(
             .values(user_id=purchase.user_id, provider=purchase.provider, customer_ref=payment.customer_ref)
             .on_conflict_do_nothing()
         )
-    if purchase.provider_ref is None or purchase.status is PurchaseStatus.CREATED:
+    known = purchase.provider_ref is not None and purchase.status is not PurchaseStatus.CREATED
+    if not known or (payment.declined != purchase.declined and not purchase.status.settled):
         purchase.provider_ref = payment.provider_ref
         if purchase.status is PurchaseStatus.CREATED:
             purchase.status = PurchaseStatus.AWAITING_PAYMENT
+        if not purchase.status.settled:
+            purchase.declined = payment.declined
         purchase.version += 1
         await session.flush()
     return await _state(session, purchase, payment.status)
@@ -173,7 +177,7 @@ async def settle(
         now = (await session.execute(select(func.now()))).scalar_one()
         # All at once: the table's checks judge every UPDATE.
         purchase.status, purchase.transfer_id, purchase.paid_at = PurchaseStatus.PAID, paid, now
-        purchase.provider_ref, purchase.failure_code = payment.provider_ref, None
+        purchase.provider_ref, purchase.failure_code, purchase.declined = payment.provider_ref, None, None
         purchase.version += 1
         await session.flush()
         await charges.use(session, purchase, origin)
@@ -266,6 +270,7 @@ async def _state(session: AsyncSession, purchase: Purchase, provider_status: str
         amount_krw=purchase.amount_krw,
         job_id=purchase.job_id,
         failure_code=purchase.failure_code,
+        detail=purchase.declined or "",
         paid_at=purchase.paid_at,
     )
     if purchase.status is not PurchaseStatus.PAID:

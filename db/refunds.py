@@ -33,7 +33,11 @@ async def request(session: AsyncSession, ask: RequestRefund, origin: TransferOri
     if known is not None:
         return _repeated(known, ask.request)
     if purchase.status is not PurchaseStatus.PAID:
-        raise EchoError(Code.PAYMENT_STATE_CONFLICT, f"purchase {purchase.id} is {purchase.status}")
+        raise EchoError(
+            Code.PAYMENT_STATE_CONFLICT,
+            f"purchase {purchase.id} is {purchase.status}",
+            {"state": purchase.status},
+        )
     await purchase_rows.lock_job_of(session, purchase)
     part = await _asked_part(session, purchase, ask.request)
     await dismiss_failed(session, purchase.id)

@@ -47,6 +47,8 @@ class Purchase(Base):
     refund_to: Mapped[RefundTo] = mapped_column(Word(RefundTo))
     provider_ref: Mapped[str | None]
     failure_code: Mapped[str | None]
+    declined: Mapped[str | None]
+    """The provider's code of the latest try: for support, never for the customer."""
     transfer_id: Mapped[UUID | None]
     version: Mapped[int] = mapped_column(default=1)
     """Rises with every change that the owner can see: the ETag."""

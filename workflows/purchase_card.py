@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from contracts.errors import Code, sentence
+from contracts.declines import failure_sentence
+from contracts.errors import Code
 from contracts.ids import RefundId
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput, PurchaseState
@@ -53,6 +54,9 @@ class PurchaseCard:
             parts.append(f"**작업:** 이 결제로 진행되는 작업 `job/{job_id}`\n**Pays for:** `job/{job_id}`")
         if self.state.failure_code is not None:
             parts.append(_why(self.state.failure_code, self.state.detail))
+        elif self.state.status is PurchaseStatus.AWAITING_PAYMENT and self.state.detail:
+            # In the app the customer may try another card.
+            parts.append(_why(Code.PAYMENT_DECLINED, self.state.detail))
         if self.fault is not None:
             parts.append(_why(self.fault.code, f"{self.fault.step}: {self.fault.detail}"))
         parts.extend(self._disputes())
@@ -149,7 +153,7 @@ class PurchaseCard:
 
 def _why(code: str, detail: str) -> str:
     return (
-        f"**무엇이 잘못되었나:** {sentence(code, 'ko')}\n"
-        f"**What went wrong:** {sentence(code, 'en')}\n"
+        f"**무엇이 잘못되었나:** {failure_sentence(code, detail, 'ko')}\n"
+        f"**What went wrong:** {failure_sentence(code, detail, 'en')}\n"
         f"`{code}`{f' · `{detail}`' if detail else ''}"
     )

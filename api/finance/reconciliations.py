@@ -131,11 +131,10 @@ def _summary(found: Reconciled) -> schemas.ReportSummary:
 
 def _reported(difference: Difference, locale: str) -> schemas.ReportedDifference:
     age = datetime.now(UTC) - difference.since
-    words = WHAT_TO_DO[difference.kind]
     return schemas.ReportedDifference(
         difference=difference,
         age_s=age.days * 86_400 + age.seconds,
-        what_to_do=words.ko if locale == "ko" else words.en,
+        what_to_do=WHAT_TO_DO[difference.kind].to(locale),
         suggested_legs=suggested_legs(difference),
     )
 

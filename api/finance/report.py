@@ -178,8 +178,7 @@ def _differences(differences: Sequence[Difference], locale: str, say: Say) -> st
 
 
 def _todo(difference: Difference, locale: str) -> str:
-    words = WHAT_TO_DO[difference.kind]
-    return words.ko if locale == "ko" else words.en
+    return WHAT_TO_DO[difference.kind].to(locale)
 
 
 def _seconds(difference: Difference) -> int:

@@ -28,7 +28,6 @@ def new_job(
             **dict(view.charge),
             action_required=answer.action_required if answer else False,
             checkout=answer.checkout if answer and not view.charge.status.settled else None,
-            declined=answer.declined if answer else None,
         )
     fields: dict[str, Any] = {name: value for name, value in view if name != "charge"}
     return schemas.NewJob(**fields, charge=charge, upload=upload, duplicate=duplicate)

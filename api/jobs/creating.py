@@ -169,7 +169,7 @@ async def _existing(session: AsyncSession, video_id: str, user_id: UserId) -> ta
     if video.state is VideoState.REJECTED:
         raise EchoError(Code(video.rejected_code or Code.CORRUPT), f"video {video_id} was rejected")
     if video.state is not VideoState.READY:
-        raise EchoError(Code.VIDEO_NOT_READY, f"video {video_id} is {video.state}")
+        raise EchoError(Code.VIDEO_NOT_READY, f"video {video_id}", {"video_state": video.state})
     return video
 
 

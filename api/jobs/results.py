@@ -102,7 +102,7 @@ async def _result_video(services: Services, job_id: str, caller: Caller) -> tabl
         job = await own_job(session, job_id, caller)
         if job.status is not JobStatus.SUCCEEDED:
             code = Code.JOB_STATE_CONFLICT if job.status.settled else Code.RESULT_NOT_READY
-            raise EchoError(code, f"job {job_id} is {job.status}")
+            raise EchoError(code, f"job {job_id}", {"state": job.status})
         assert job.result_video_id, "a job succeeds together with its result"
         video = await videos.get_video(session, job.user_id, job.result_video_id)
     if video is None or video.state is VideoState.DELETED:

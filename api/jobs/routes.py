@@ -177,7 +177,7 @@ async def renew_upload(
     async with services.database.read() as session:
         job, video = await _awaiting(session, job_id, caller)
     if job.status is not JobStatus.CREATED or video.state is not VideoState.PENDING:
-        raise EchoError(Code.JOB_STATE_CONFLICT, "the file is uploaded already")
+        raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job_id}", {"video_state": video.state})
     return upload_target(video, services, links)
 
 
@@ -289,7 +289,7 @@ async def _source(session: AsyncSession, job: tables.Job) -> tables.Video:
 
 def _refuse_settled(job: tables.Job) -> None:
     if job.status.settled:
-        raise EchoError(Code.JOB_SETTLED, f"job {job.id} is {job.status}")
+        raise EchoError(Code.JOB_SETTLED, f"job {job.id}", {"state": job.status})
 
 
 async def _check_stored(services: Services, video: tables.Video) -> None:

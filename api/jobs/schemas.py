@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from api.payments.schemas import PaymentMethod, Refund
+from api.payments.schemas import Declined, PaymentMethod, Refund
 from api.shapes import Body, JobIdText, Line, Moment, PageQuery, Sha256, VideoIdText, View
 from contracts.jobs import Attention, JobStatus, SagaStep, Stage
 from contracts.kinds import KINDS
@@ -123,6 +123,8 @@ class Charge(View):
     """Oldest first."""
     payment_url: str
     """For its owner: the purchase, with the `checkout` while it is not paid."""
+    declined: Declined | None
+    """Why the latest card was declined; while the charge is not settled, another may be tried."""
 
 
 class NewCharge(Charge):
@@ -132,8 +134,6 @@ class NewCharge(Charge):
     """The bank asks the customer for authentication: let the payment SDK handle it with `checkout`."""
     checkout: Checkout | None
     """Null once it is settled, and while the payment service is away: then ask `payment_url`."""
-    declined: str | None
-    """Why the card was declined, in the provider's words."""
 
 
 class JobBase(View):

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.jobs import schemas
 from api.links import Links
-from api.payments.view import refund_view
+from api.payments.view import declined_view, refund_view
 from api.problems import locale_of
-from contracts.errors import sentence
+from contracts.declines import failure_sentence
 from contracts.ids import PurchaseId, refund_id
 from contracts.jobs import JobStatus, Stage, StageState
 from contracts.kinds import KINDS
@@ -52,7 +52,8 @@ async def job_views(
             job,
             stages.get(job.id) or _undeclared(job.kind),
             held.get(job.hold_id, 0) if job.hold_id else 0,
-            _charge(charges[job.id], refunds[charges[job.id].id], links) if job.id in charges else None,
+            charges.get(job.id),
+            refunds[charges[job.id].id] if job.id in charges else (),
             links,
             locale,
         )
@@ -64,13 +65,16 @@ def _view(
     job: Job,
     stages: tuple[Stage, ...],
     credits_held: int,
-    charge: schemas.Charge | None,
+    purchase: Purchase | None,
+    refunds: Sequence[Refund],
     links: Links,
     locale: str,
 ) -> schemas.Job:
+    charge = None if purchase is None else _charge(purchase, refunds, links, locale)
     failure = None
     if job.failure_code:
-        failure = schemas.Failure(code=job.failure_code, message=sentence(job.failure_code, locale))
+        message = failure_sentence(job.failure_code, purchase.declined if purchase else None, locale)
+        failure = schemas.Failure(code=job.failure_code, message=message)
     return schemas.Job(
         id=job.id,
         kind=job.kind,
@@ -98,7 +102,7 @@ def _view(
     )
 
 
-def _charge(purchase: Purchase, refunds: Sequence[Refund], links: Links) -> schemas.Charge:
+def _charge(purchase: Purchase, refunds: Sequence[Refund], links: Links, locale: str) -> schemas.Charge:
     """Nothing of the card: support may see the jobs of others."""
     return schemas.Charge(
         purchase_id=purchase.id,
@@ -107,6 +111,7 @@ def _charge(purchase: Purchase, refunds: Sequence[Refund], links: Links) -> sche
         refund_to=purchase.refund_to,
         refunds=tuple(refund_view(row) for row in refunds),
         payment_url=links.payment(purchase.id),
+        declined=declined_view(purchase, locale),
     )
 
 

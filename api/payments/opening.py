@@ -30,7 +30,7 @@ async def open_token_purchase(
         (p for p in await purchases.on_sale(session, datetime.now(UTC)) if p.package == request.package), None
     )
     if price is None:
-        raise EchoError(Code.PACKAGE_UNKNOWN, f"no package {request.package!r} is on sale")
+        raise EchoError(Code.PACKAGE_UNKNOWN, fields={"package": request.package})
     refuse_small(price.krw)
     return await purchases.create(
         session,
@@ -49,7 +49,7 @@ async def open_token_purchase(
 def chosen(wanted: Provider | None, settings: Settings) -> Provider:
     provider = wanted or settings.payment_provider
     if provider not in settings.providers_offered:
-        raise EchoError(Code.PROVIDER_NOT_OFFERED, f"{provider} is not configured")
+        raise EchoError(Code.PROVIDER_NOT_OFFERED, f"{provider} is not configured", {"provider": provider})
     return provider
 
 

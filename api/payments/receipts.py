@@ -57,7 +57,7 @@ async def receipt_of(session: AsyncSession, purchase: tables.Purchase, settings:
     """PAYMENT_STATE_CONFLICT for a purchase that was not paid."""
     if purchase.status is not PurchaseStatus.PAID:
         raise EchoError(
-            Code.PAYMENT_STATE_CONFLICT, f"purchase {purchase.id} is {purchase.status}: no receipt"
+            Code.PAYMENT_STATE_CONFLICT, f"no receipt of {purchase.id}", {"state": purchase.status}
         )
     assert purchase.paid_at
     done = [

@@ -15,7 +15,7 @@ from api.payments import schemas
 from api.payments.checkout import checkout_of
 from api.payments.opening import open_token_purchase
 from api.payments.receipts import Receipt, receipt_of
-from api.payments.view import purchase_view, purchase_views
+from api.payments.view import declined_view, purchase_view, purchase_views
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import PurchaseIdPath
@@ -134,7 +134,7 @@ async def cancel(
     """Cancelled at the payment service too; money that arrives all the same becomes credits. Naturally idempotent."""
     purchase = await _own_purchase(services, purchase_id, caller)
     if purchase.status.settled and purchase.status is not PurchaseStatus.CANCELED:
-        raise EchoError(Code.PAYMENT_STATE_CONFLICT, f"purchase {purchase_id} is {purchase.status}")
+        raise EchoError(Code.PAYMENT_STATE_CONFLICT, f"purchase {purchase_id}", {"state": purchase.status})
     if not purchase.status.settled:
         given = purchases.purchase_input(purchase, services.settings.purchase_deadlines)
         await services.temporal.call(
@@ -181,5 +181,5 @@ async def _with_checkout(
         purchase=view,
         checkout=None if view.status.settled else answer.checkout,
         action_required=answer.action_required and not view.status.settled,
-        declined=answer.declined,
+        declined=declined_view(purchase, locale),
     )

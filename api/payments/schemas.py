@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from api.shapes import Body, NoCard, PageQuery, PurchaseIdText, View
+from contracts.declines import Decline
 from contracts.ids import PurchaseId, RefundId
 from contracts.payments import (
     Checkout,
@@ -41,6 +42,15 @@ class Failure(View):
     code: str
     message: str
     """A sentence for the user, in Korean or English."""
+
+
+class Declined(View):
+    """Why the bank did not let the card pay."""
+
+    reason: Decline
+    """Suspected fraud and lost cards are `refused`, like whatever the bank does not explain."""
+    message: str
+    """A sentence for the user, in Korean or English, with what to do next."""
 
 
 class Refund(View):
@@ -111,8 +121,8 @@ class PurchaseCheckout(View):
     """Null once the purchase is settled, and while the payment service is away: then ask `status_url` again."""
     action_required: bool
     """The bank asks the customer for authentication: let the SDK handle it with `checkout`."""
-    declined: str | None
-    """Why the latest card was declined, in the provider's words; another may be tried."""
+    declined: Declined | None
+    """Why the latest card was declined; while the purchase is not settled, another may be tried."""
 
 
 class PurchasePage(View):

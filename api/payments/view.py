@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.links import Links
 from api.payments import schemas
-from contracts.errors import sentence
+from contracts.declines import decline_of, decline_sentence, failure_sentence
 from contracts.payments import PurchaseStatus, RefundStatus
 from db import purchase_reads
 from db import tables_money as tables
@@ -43,7 +43,7 @@ async def purchase_views(
 
 def base_fields(purchase: tables.Purchase, refunded: Sequence[tables.Refund], locale: str) -> dict[str, Any]:
     """What owner and support both see, but for the refunds themselves: nothing of the card."""
-    code = purchase.failure_code
+    code, declined = purchase.failure_code, purchase.declined
     return {
         "id": purchase.id,
         "provider": purchase.provider,
@@ -54,10 +54,17 @@ def base_fields(purchase: tables.Purchase, refunded: Sequence[tables.Refund], lo
         "job_id": purchase.job_id,
         "refund_to": purchase.refund_to,
         "refunded_krw": sum(row.amount_krw for row in refunded if row.status is not RefundStatus.FAILED),
-        "failure": schemas.Failure(code=code, message=sentence(code, locale)) if code else None,
+        "failure": schemas.Failure(code=code, message=failure_sentence(code, declined, locale))
+        if code
+        else None,
         "created_at": purchase.created_at,
         "paid_at": purchase.paid_at,
     }
+
+
+def declined_view(purchase: tables.Purchase, locale: str) -> schemas.Declined | None:
+    code = purchase.declined
+    return schemas.Declined(reason=decline_of(code), message=decline_sentence(code, locale)) if code else None
 
 
 def refund_view(row: tables.Refund) -> schemas.Refund:

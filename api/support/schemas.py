@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.payments.schemas import Dispute, PurchaseBase, Refund
 from api.shapes import Body, NoCard, View
@@ -39,7 +40,7 @@ class RefundRequest(Body):
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
         if self.amount_krw is not None and self.credits is not None:
-            raise ValueError("amount_krw and credits exclude each other")
+            raise PydanticCustomError("one_measure", "amount_krw and credits exclude each other")
         return self
 
 
@@ -86,6 +87,8 @@ class SupportPurchase(PurchaseBase):
     """A purchase as support sees it."""
 
     user_id: str
+    declined: str | None
+    """The provider's own code of the latest try. Not for the customer, whose sentence is in `failure`."""
     refunds: tuple[SupportRefund, ...]
     refundable: Refundable
     disputes: tuple[SupportDispute, ...]

@@ -26,6 +26,7 @@ async def support_view(
         **base_fields(purchase, rows, locale),
         refunds=tuple(_refund(row) for row in rows),
         user_id=purchase.user_id,
+        declined=purchase.declined,
         refundable=schemas.Refundable(credits=part.credits, amount_krw=part.krw),
         disputes=tuple(
             schemas.SupportDispute(**dict(dispute_view(dispute)), reason=dispute.reason)

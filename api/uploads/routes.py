@@ -148,7 +148,7 @@ async def _awaited_video(session: AsyncSession, video_id: str, caller: Caller) -
     """The caller's video, which must still wait for its file: nobody may replace what is being checked."""
     video = await own_video(session, video_id, caller)
     if video.state is not tables.VideoState.PENDING:
-        raise EchoError(Code.JOB_STATE_CONFLICT, f"video {video_id} is {video.state}, not waiting for a file")
+        raise EchoError(Code.JOB_STATE_CONFLICT, f"video {video_id}", {"video_state": video.state})
     return video
 
 

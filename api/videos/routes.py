@@ -97,7 +97,7 @@ async def delete_video(video_id: VideoIdPath, caller: CurrentCaller, services: C
     async with services.database.transaction() as session:
         video = await own_video(session, video_id, caller)
         if not await retention.give_up_video(session, video.id):
-            raise EchoError(Code.JOB_STATE_CONFLICT, "a job still needs this video: cancel it first")
+            raise EchoError(Code.JOB_STATE_CONFLICT, "a job still needs it", {"video_id": video.id})
         if video.role is VideoRole.RESULT and video.job_id:
             prefix = result_prefix(video.job_id)
         else:

@@ -11,7 +11,7 @@ from contracts.pricing import CHARGE_KRW_PER_CREDIT
 from dev.servers.ports import free_port
 from tests.api.acts import Person, assert_problem, key, upload_request
 from tests.api.serving import served
-from tests.api.till import ASKS_BANK, DECLINED, VISA, Till
+from tests.api.till import ASKS_BANK, VISA, WITHOUT_MONEY, Till
 from tests.workflows.house import until
 
 
@@ -100,11 +100,13 @@ async def test_or_keeps_it_as_credits_when_the_customer_wished_so(till: Till) ->
 
 async def test_a_declined_card_fails_the_job_and_takes_nothing(till: Till) -> None:
     alice = till.person("alice")
-    job = await start(alice, charged(DECLINED))
+    job = await start(alice, charged(WITHOUT_MONEY))
 
     ended = await till.job_becomes(alice, job["id"], "FAILED", seconds=90)
 
     assert ended["failure"]["code"] == "payment_declined"
+    assert "not enough money" in ended["failure"]["message"]
+    assert ended["charge"]["declined"]["reason"] == "not_enough_money"
     assert (ended["credit_effect"], ended["charge"]["status"]) == ("none", "FAILED")
     assert (await alice.get("/v1/credits/balance")).json()["held"] == 0
     await till.shop.assert_agreed()

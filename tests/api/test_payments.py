@@ -7,7 +7,7 @@ from contracts.signing import signer
 from dev.servers.ports import free_port
 from tests.api.acts import assert_problem, key
 from tests.api.serving import served
-from tests.api.till import ASKS_BANK, DECLINED, VISA, Till
+from tests.api.till import ASKS_BANK, DECLINED, LOST, VISA, WITHOUT_MONEY, Till
 from tests.workflows.house import until, workers
 
 
@@ -69,6 +69,59 @@ async def test_a_declined_saved_card_ends_the_purchase_and_says_so(till: Till) -
     assert (await alice.get("/v1/credits/balance")).json()["available"] == 0
     answer = await alice.get(failed["receipt_url"])
     assert_problem(answer, 409, "payment_state_conflict")
+    await till.shop.assert_agreed()
+
+
+async def test_a_customer_reads_what_to_do_about_a_declined_card_and_support_its_code(till: Till) -> None:
+    alice = till.person("alice")
+    purchase = (await till.buys(alice, payment_method=WITHOUT_MONEY))["purchase"]
+    await till.becomes(alice, purchase["id"], "FAILED")
+
+    for language, words in (("en", "not enough money"), ("ko", "잔액이나 한도가 부족합니다")):
+        answer = await alice.get(f"/v1/payments/{purchase['id']}", headers={"Accept-Language": language})
+        found = answer.json()
+        assert words in found["purchase"]["failure"]["message"]
+        assert found["declined"] == {
+            "reason": "not_enough_money",
+            "message": found["purchase"]["failure"]["message"],
+        }
+        assert "insufficient_funds" not in answer.text
+
+    desk = till.person("desk", "support")
+    seen = (await desk.get(f"/v1/support/purchases/{purchase['id']}")).json()
+    assert seen["declined"] == "insufficient_funds"
+    assert "not enough money" in seen["failure"]["message"]
+
+
+async def test_a_card_that_was_lost_reads_like_any_other_that_is_refused(till: Till) -> None:
+    alice = till.person("alice")
+    texts: list[str] = []
+    for card in (LOST, DECLINED):
+        purchase = (await till.buys(alice, payment_method=card))["purchase"]
+        await till.becomes(alice, purchase["id"], "FAILED")
+        answer = await alice.get(f"/v1/payments/{purchase['id']}")
+        assert "lost_card" not in answer.text
+        texts.append(answer.json()["declined"])
+    assert texts[0] == texts[1]
+
+
+async def test_a_card_declined_in_the_app_is_explained_until_another_pays(till: Till) -> None:
+    alice = till.person("alice")
+    answer = await till.buys(alice)
+    assert answer["declined"] is None
+    assert (await till.pays(answer["checkout"], WITHOUT_MONEY)).status_code == 402
+
+    async def told() -> bool:
+        return (await alice.get(answer["purchase"]["status_url"])).json()["declined"] is not None
+
+    await until(told)
+    waiting = (await alice.get(answer["purchase"]["status_url"])).json()
+    assert (waiting["purchase"]["status"], waiting["purchase"]["failure"]) == ("AWAITING_PAYMENT", None)
+    assert waiting["declined"]["reason"] == "not_enough_money"
+
+    assert (await till.pays(waiting["checkout"])).is_success
+    await till.becomes(alice, answer["purchase"]["id"], "PAID")
+    assert (await alice.get(answer["purchase"]["status_url"])).json()["declined"] is None
     await till.shop.assert_agreed()
 
 

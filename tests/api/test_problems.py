@@ -136,6 +136,49 @@ async def test_the_title_speaks_the_language_of_the_request_then_of_the_token(lo
         assert body["title"] == getattr(ERRORS[body["code"]], language)
 
 
+async def test_the_detail_speaks_the_language_of_the_title_and_keeps_what_is_technical_apart(
+    login: Login,
+) -> None:
+    kim = login("kim", locale="ko")
+    for language, words in [
+        ("ko", "크레딧 10개가 필요한데 0개가 있습니다"),
+        ("en", "10 credits are needed, 0 are available"),
+    ]:
+        headers = {**key(), "Accept-Language": language}
+        short = await kim.post("/v1/jobs", json=upload_request(), headers=headers)
+        body = assert_problem(short, 402, "credits_short")
+        assert words in body["detail"]
+        assert (body["required"], body["available"]) == (10, 0)
+        assert short.headers["content-language"] == language
+
+    body = assert_problem(await kim.get("/v1/finance/transfers"), 403, "forbidden")
+    assert body["detail"].startswith("필요한 역할: ")
+
+    body = assert_problem(await kim.get("/v1/jobs/job_" + "0" * 32), 404, "not_found")
+    assert "detail" not in body
+    assert body["technical"] == "no job job_" + "0" * 32
+
+
+async def test_what_is_wrong_with_a_field_is_said_in_korean_too(login: Login) -> None:
+    kim = login("kim", locale="ko")
+    request = upload_request(filename="", bytes=0, content_type="text/plain", surprise=1, sha256=7)
+
+    body = assert_problem(await kim.post("/v1/jobs", json=request, headers=key()), 422, "validation_failed")
+
+    said = {error["field"].rpartition(".")[2]: error["message"] for error in body["errors"]}
+    assert said["bytes"] == "1 이상이어야 합니다"
+    assert said["filename"] == "1자 이상이어야 합니다"
+    assert said["surprise"] == "쓸 수 없는 항목입니다"
+    assert said["sha256"] == "글자여야 합니다"
+    assert said["content_type"].startswith("다음 중 하나여야 합니다: 'video/mp4', ")
+
+    card = {"package": "100", "payment_method": "4242424242424242"}
+    body = assert_problem(
+        await kim.post("/v1/payments/tokens", json=card, headers=key()), 422, "validation_failed"
+    )
+    assert "카드 번호는 보내지 마세요" in body["errors"][0]["message"]
+
+
 async def test_a_request_id_is_kept_when_it_is_one_and_made_when_not(anonymous: httpx.AsyncClient) -> None:
     kept = await anonymous.get("/healthz", headers={"X-Request-ID": "abc-123.X_y"})
     assert kept.headers["x-request-id"] == "abc-123.X_y"

@@ -84,9 +84,11 @@ async def test_what_is_spent_held_or_never_paid_cannot_be_refunded(till: Till) -
     assert held.status_code == 201
 
     too_much = await refunds(till, sam, purchase["id"], amount_krw=10_001)
-    assert_problem(too_much, 422, "refund_too_large")
+    body = assert_problem(too_much, 422, "refund_too_large")
+    assert body["detail"] == "10,000 won were paid; 0 won of them are already refunded or disputed."
     spent = await refunds(till, sam, purchase["id"], amount_krw=10_000)
-    assert_problem(spent, 409, "refund_credits_spent")
+    body = assert_problem(spent, 409, "refund_credits_spent")
+    assert body["detail"] == "At most 90 credits can be refunded, which is 9,000 won."
     unpaid = (await till.buys(alice))["purchase"]
     assert_problem(await refunds(till, sam, unpaid["id"]), 409, "payment_state_conflict")
     assert_problem(await refunds(till, sam, "pur_" + "0" * 32), 404, "not_found")

@@ -32,6 +32,8 @@ from workflows.maintenance import SweepWorkflow
 
 VISA = "pm_card_visa"
 DECLINED = "pm_card_chargeDeclined"
+WITHOUT_MONEY = "pm_card_chargeDeclinedInsufficientFunds"
+LOST = "pm_card_chargeDeclinedLostCard"
 ASKS_BANK = "pm_card_threeDSecure2Required"
 
 

@@ -66,6 +66,6 @@ async def test_a_job_that_costs_more_than_there_is_ends_with_4_and_leaves_no_tra
     ended = await echoshot("enhance", eleven_minutes, "--json")
     assert ended.exit == Exit.CREDITS_SHORT
     assert ended.document("error")["code"] == "credits_short"
-    assert ended.document("error")["message"].endswith(f"(required 110; available {CREDITS})")
+    assert f"110 credits are needed, {CREDITS} are available." in ended.document("error")["message"]
     assert (await echoshot("jobs", "--json")).document("jobs")["data"] == []
     assert list((home / "state").rglob("*.json")) == []

@@ -15,7 +15,7 @@ from cli.exits import Exit
 from contracts.settings import Settings
 from dev.servers.issuer import Issuer
 from dev.servers.standins import StripeStandIn
-from tests.api.till import ASKS_BANK, DECLINED, VISA, Till, open_till
+from tests.api.till import ASKS_BANK, DECLINED, VISA, WITHOUT_MONEY, Till, open_till
 from tests.cli.conftest import Echoshot, Start
 from tests.faulty_proxy import FaultyProxy
 from tests.workflows.house import until, workers
@@ -88,6 +88,22 @@ async def test_a_declined_card_ends_with_7_and_leaves_no_trace(till: Till, echos
     assert ended.exit == Exit.NOT_PAID
     assert ended.document("error")["code"] == "payment_declined"
     assert list((home / "state").rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en_US.UTF-8", "not enough money"), ("ko_KR.UTF-8", "잔액이나 한도가 부족합니다")],
+)
+async def test_a_card_without_money_says_so_in_the_users_language(
+    till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch, language: str, words: str
+):
+    monkeypatch.setenv("LC_ALL", language)
+    bought = await echoshot("credits", "buy", "100", "--payment-method", WITHOUT_MONEY, "--json")
+    assert words in bought.document("error")["message"]
+    purchase = bought.document("purchase")["purchase"]["id"]
+    assert words in (await echoshot("payments", "show", purchase)).out
+    charged = await echoshot("enhance", clip, "--charge", WITHOUT_MONEY, "--json")
+    assert words in charged.document("error")["message"]
 
 
 async def test_a_purchase_that_nobody_has_answered_yet_is_not_called_done(

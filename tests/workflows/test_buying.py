@@ -138,10 +138,18 @@ async def test_a_declined_card_leaves_the_customer_to_try_another(shop: Shop) ->
         return (await shop.checkout(purchase)).declined == "insufficient_funds"
 
     await until(told)
+    card = await card_of(shop.handle(purchase))
+    for line in (
+        "not enough money",
+        "잔액이나 한도가 부족합니다",
+        "`payment_declined` · `insufficient_funds`",
+    ):
+        assert line in card
     assert (await shop.checkout(purchase)).checkout is not None
     assert (await shop.pay(purchase)).is_success
     await shop.hear(purchase)
     await shop.becomes(purchase, PurchaseStatus.PAID)
+    assert "insufficient_funds" not in await card_of(shop.handle(purchase))
     await shop.assert_agreed()
 
 

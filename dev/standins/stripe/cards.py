@@ -32,6 +32,7 @@ class TestCard:
 _DECLINED = Decline("card_declined", "generic_decline", "Your card was declined.")
 _NO_FUNDS = Decline("card_declined", "insufficient_funds", "Your card has insufficient funds.")
 _EXPIRED = Decline("expired_card", "expired_card", "Your card has expired.")
+_LOST = Decline("card_declined", "lost_card", "Your card has been declined.")
 AUTHENTICATION_REQUIRED = Decline(
     "authentication_required",
     "authentication_required",
@@ -44,6 +45,7 @@ TEST_CARDS = (
     TestCard("pm_card_chargeDeclined", "4000000000000002", decline=_DECLINED),
     TestCard("pm_card_chargeDeclinedInsufficientFunds", "4000000000009995", decline=_NO_FUNDS),
     TestCard("pm_card_chargeDeclinedExpiredCard", "4000000000000069", decline=_EXPIRED),
+    TestCard("pm_card_chargeDeclinedLostCard", "4000000000009987", decline=_LOST),
     TestCard("pm_card_threeDSecure2Required", "4000000000003220", authentication="always"),
     TestCard("pm_card_authenticationRequired", "4000002500003155", authentication="until_set_up"),
     TestCard("pm_card_createDispute", "4000000000000259", disputed=True),
