@@ -17,7 +17,7 @@ from contracts.finance import Difference, DifferenceKind, Reconciled, ReconcileR
 from contracts.ids import JobId, PurchaseId, job_workflow_id, purchase_workflow_id
 from contracts.jobs import JobStatus
 from contracts.payments import BalanceEntry, ProviderEvent
-from db import differences, provider_statements, purchases, reconciliations
+from db import differences, provider_statements, purchases, reconciliations, under_way
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class ReconcileActivities:
         await self._fetch(since, fetched_at + AHEAD)
         async with self._rooms.database.read() as session:
             found = await differences.find(session, now=datetime.now(UTC), fetched_at=fetched_at)
+            coming = await under_way.find(session, now=datetime.now(UTC), fetched_at=fetched_at)
             totals = await provider_statements.totals(session, since, fetched_at)
             jobs = await reconciliations.jobs_since(session, since)
             bought = await purchases.needing_workflow(session, fetched_at - STARTING, None, BATCH)
@@ -79,6 +80,7 @@ class ReconcileActivities:
             providers=totals,
             jobs_compared=len(jobs),
             differences=tuple(found),
+            under_way=coming,
         )
         async with self._rooms.database.transaction() as session:
             await reconciliations.record(session, report, request.requested_by, origin(""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from contracts.base import Contract, Words
 from contracts.ledger import AccountKind, Bucket
@@ -164,6 +164,43 @@ class ProviderTotals(Contract):
     """The account `cash`, of all time."""
 
 
+UnderWayStage = Literal["not_paid", "not_booked", "not_in_statement"]
+
+
+class UnderWayPayment(Contract):
+    """Money that is neither agreed upon nor a difference, yet."""
+
+    subject: str
+    """The purchase; the provider's entry when it belongs to none."""
+    provider: Provider
+    amount_krw: int
+    since: datetime
+    stage: UnderWayStage
+    """`not_paid`: the customer or the bank has not paid; `not_booked`: the provider has it, our books a moment later;
+    `not_in_statement`: paid after the provider's statement was fetched."""
+
+
+class UnderWayTotal(Contract):
+    stage: UnderWayStage
+    payments: int
+    amount_krw: int
+
+
+class UnderWay(Contract):
+    """Payments on their way at the time of a reconciliation."""
+
+    stages: tuple[UnderWayTotal, ...]
+    oldest: tuple[UnderWayPayment, ...]
+
+    @property
+    def payments(self) -> int:
+        return sum(stage.payments for stage in self.stages)
+
+    @property
+    def amount_krw(self) -> int:
+        return sum(stage.amount_krw for stage in self.stages)
+
+
 class Reconciled(Contract):
     """What one reconciliation found."""
 
@@ -173,6 +210,8 @@ class Reconciled(Contract):
     providers: tuple[ProviderTotals, ...]
     jobs_compared: int
     differences: tuple[Difference, ...]
+    under_way: UnderWay | None = None
+    """None in reports from before they were counted."""
 
 
 class ReconcileReport(Contract):

@@ -25,7 +25,9 @@ ENTRIES = text("""
            concat_ws(' ', nullif(credit_effect, 'none'), detail) AS detail, 1 AS rank, seq
       FROM saga_log WHERE job_id = :job
     UNION ALL
-    SELECT t.created_at, 'ledger', t.kind, t.actor, t.workflow_id, t.run_id,
+    SELECT t.created_at, 'ledger',
+           concat_ws(' ', t.kind, (SELECT a.phase FROM analytics.transfers a WHERE a.id = t.id)), t.actor,
+           t.workflow_id, t.run_id,
            CASE WHEN t.unit = 'credit' THEN t.amount ELSE 0 END,
            coalesce((SELECT sum(o.amount) FROM postings o JOIN accounts a ON a.id = o.account_id
                       WHERE o.transfer_id = t.id AND a.kind = 'cash'), 0)::bigint,

@@ -29,6 +29,8 @@ class Listing:
     conditions: Mapping[str, str]
     """Filter to the condition that it sets."""
     sums: tuple[str, ...] = ()
+    by_status: bool = False
+    """Whether the sums are told for each status: money that was paid and money that never came do not add up."""
     id_type: str = "text"
     order_in_period: tuple[str, ...] = ()
     """Sorts what the filters `from` and `to` leave, where that is read from another index; the same but for moments."""
@@ -59,7 +61,7 @@ TRANSFERS = Listing(
     view="analytics.transfers",
     id="id",
     order=("seq",),
-    columns=words("seq id created_at kind unit amount user_id job_id purchase_id actor step reason"),
+    columns=words("seq id created_at kind unit amount user_id job_id purchase_id actor step reason phase"),
     conditions={
         "kind": "kind = :kind",
         "user_id": "user_id = :user_id",
@@ -86,6 +88,7 @@ PURCHASES = Listing(
         "to": UNTIL,
     },
     sums=("credits", "amount_krw"),
+    by_status=True,
 )
 
 REFUNDS = Listing(
@@ -105,6 +108,7 @@ REFUNDS = Listing(
         "to": UNTIL,
     },
     sums=("credits", "amount_krw"),
+    by_status=True,
 )
 
 LIABILITY = Listing(
@@ -166,6 +170,20 @@ async def sums_of(session: AsyncSession, listing: Listing, filters: Mapping[str,
     sums = ", ".join(f"coalesce(sum({column}), 0)::bigint AS {column}" for column in listing.sums)
     query = f"SELECT count(*) AS rows, {sums} FROM {listing.view} WHERE {' AND '.join(['true', *where])}"  # noqa: S608
     return dict((await session.execute(text(query), values)).mappings().one())
+
+
+async def sums_by_status(
+    session: AsyncSession, listing: Listing, filters: Mapping[str, Any]
+) -> dict[str, dict[str, int]]:
+    """The same for each status that is there."""
+    where, values = _where(listing, filters)
+    sums = ", ".join(f"sum({column})::bigint AS {column}" for column in listing.sums)
+    query = (
+        f"SELECT status, count(*) AS rows, {sums} FROM {listing.view} "  # noqa: S608 - our own words
+        f"WHERE {' AND '.join(['true', *where])} GROUP BY status ORDER BY status"
+    )
+    rows = (await session.execute(text(query), values)).mappings()
+    return {row["status"]: {name: row[name] for name in ("rows", *listing.sums)} for row in rows}
 
 
 async def every(

@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.errors import Code, EchoError
-from contracts.finance import Difference, ProviderTotals, Reconciled
+from contracts.finance import Difference, ProviderTotals, Reconciled, UnderWay
 from contracts.jobs import JobStatus
 from contracts.ledger import TransferOrigin
 from db.pages import Page, Rows, cut
@@ -34,6 +34,7 @@ async def record(session: AsyncSession, found: Reconciled, requested_by: str, or
     totals = {
         "providers": [provider.model_dump(mode="json") for provider in found.providers],
         "jobs_compared": found.jobs_compared,
+        "under_way": None if found.under_way is None else found.under_way.model_dump(mode="json"),
     }
     written = await session.execute(
         INSERT,
@@ -101,6 +102,7 @@ def _reconciled(row: Row[Any], differences: tuple[Difference, ...]) -> Reconcile
         providers=tuple(ProviderTotals.model_validate(provider) for provider in row.totals["providers"]),
         jobs_compared=row.totals["jobs_compared"],
         differences=differences,
+        under_way=UnderWay.model_validate(under_way) if (under_way := row.totals.get("under_way")) else None,
     )
 
 

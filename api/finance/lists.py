@@ -39,7 +39,8 @@ V = TypeVar("V", bound=View)
 async def transfers(
     query: Annotated[schemas.TransferQuery, Query()], caller: Finance, services: CurrentServices
 ) -> Response:
-    """Every transfer, newest first."""
+    """Every transfer, newest first. A refund takes two: its credits are reserved, then the money is paid out; `phase`
+    tells them apart."""
     return await _answer(
         services, finance_lists.TRANSFERS, schemas.Transfer, query.filters, query.page, query.format
     )
@@ -111,11 +112,16 @@ async def _answer(
         )
     async with services.database.read() as session:
         rows = await finance_lists.page_of(session, listing, filters, page)
-        totals = await finance_lists.sums_of(session, listing, filters) if listing.sums else None
+        totals = by_status = None
+        if listing.by_status:
+            by_status = await finance_lists.sums_by_status(session, listing, filters)
+        elif listing.sums:
+            totals = await finance_lists.sums_of(session, listing, filters)
     body = schemas.ListPage[Any](
         data=tuple(view.model_validate(dict(row)) for row in rows.items),
         has_more=rows.has_more,
         totals=totals,
+        totals_by_status=by_status,
     )
     return Response(body.model_dump_json(), media_type="application/json")
 

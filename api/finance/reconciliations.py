@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ from api.problems import locale_of, responses
 from api.services import CurrentServices
 from api.shapes import ReconciliationIdPath
 from contracts.errors import Code
-from contracts.finance import WHAT_TO_DO, Difference, Reconciled, ReconcileRequest, suggested_legs
+from contracts.finance import WHAT_TO_DO, Difference, Reconciled, ReconcileRequest, UnderWay, suggested_legs
 from db import money_by_day, reconciliations
 from db.ids import new_id
 from workflows.client import start_reconciliation
@@ -30,6 +30,7 @@ from workflows.client import start_reconciliation
 router = APIRouter(prefix="/finance/reconciliations", tags=["finance"])
 
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
+SECOND = timedelta(seconds=1)
 
 
 @router.post(
@@ -115,6 +116,7 @@ async def report(
         providers=found.providers,
         jobs_compared=found.jobs_compared,
         differences=tuple(_reported(difference, locale) for difference in found.differences),
+        under_way=None if found.under_way is None else _under_way(found.under_way, found.period_to),
     )
     return Response(body.model_dump_json(), media_type="application/json")
 
@@ -136,6 +138,19 @@ def _reported(difference: Difference, locale: str) -> schemas.ReportedDifference
         age_s=age.days * 86_400 + age.seconds,
         what_to_do=WHAT_TO_DO[difference.kind].to(locale),
         suggested_legs=suggested_legs(difference),
+    )
+
+
+def _under_way(coming: UnderWay, as_of: datetime) -> schemas.ReportUnderWay:
+    """Aged as of the report: a payment that was under way then has probably arrived since."""
+    return schemas.ReportUnderWay(
+        payments=coming.payments,
+        amount_krw=coming.amount_krw,
+        stages=coming.stages,
+        oldest=tuple(
+            schemas.ReportedUnderWay(payment=payment, age_s=max((as_of - payment.since) // SECOND, 0))
+            for payment in coming.oldest
+        ),
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 
-from contracts.finance import WHAT_TO_DO, Difference, Reconciled
+from contracts.finance import WHAT_TO_DO, Difference, Reconciled, UnderWay
 from db.money_by_day import Day
 
 Say = Callable[[str], str]
+
+SECOND = timedelta(seconds=1)
 
 WIDTH, HEIGHT, BAR = 720, 180, 22
 AGES = ((3600, "< 1 h"), (86_400, "< 1 d"), (7 * 86_400, "< 7 d"), (1 << 62, "≥ 7 d"))
@@ -38,6 +40,17 @@ WORDS = {
     "credits": ("credits", "크레딧"),
     "what": ("what differs", "내용"),
     "todo": ("what to do", "조치"),
+    "under_way": ("Payments under way", "진행 중인 결제"),
+    "coming": (
+        "{} payments, {} won, are under way: neither agreed upon nor a difference, yet.",
+        "결제 {}건, {}원이 아직 진행 중입니다. 일치하지도 다르지도 않은 상태입니다.",
+    ),
+    "coming_of": ("{} payments, {} won", "{}건, {}원"),
+    "oldest": ("oldest first", "오래된 순"),
+    "stage": ("where it is", "어디까지"),
+    "not_paid": ("not paid yet by the customer or the bank", "고객이나 은행이 아직 지불하지 않음"),
+    "not_booked": ("at the provider, about to be booked", "결제사에 있고 곧 장부에 기록됨"),
+    "not_in_statement": ("paid after the statement was fetched", "내역을 받은 뒤에 결제됨"),
     "jobs": ("jobs compared with Temporal", "Temporal과 비교한 작업"),
 }
 
@@ -72,6 +85,7 @@ def page(found: Reconciled, days: Sequence[Day], locale: str) -> str:
         f"{escape(found.reconciliation_id)} · {say('jobs')}: {found.jobs_compared}</p>",
         verdict,
         _providers(found, say),
+        "" if found.under_way is None else _under_way(found.under_way, found.period_to, say),
         f"<h2>{say('by_day')}</h2>",
         _legend([("in", say("received")), ("out", say("refunded")), ("lost", say("disputed"))]),
         days_chart(days, say("by_day")),
@@ -162,6 +176,28 @@ def _providers(found: Reconciled, say: Say) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
+def _under_way(coming: UnderWay, as_of: datetime, say: Say) -> str:
+    """Aged as of the report, unlike differences, which stay until somebody sees to them."""
+    stages = "".join(
+        f"<li>{say(of.stage)}: {say('coming_of').format(of.payments, f'{of.amount_krw:,}')}</li>"
+        for of in coming.stages
+    )
+    told = f"<p>{say('coming').format(coming.payments, f'{coming.amount_krw:,}')}</p><ul>{stages}</ul>"
+    if not coming.oldest:
+        return f"<h2>{say('under_way')}</h2>{told}"
+    head = "".join(
+        f"<th{' class=n' if name == 'amount' else ''}>{say(name)}</th>"
+        for name in ("oldest", "provider", "age", "amount", "stage")
+    )
+    rows = (
+        f"<tr><td>{escape(payment.subject)}</td><td>{escape(payment.provider)}</td>"
+        f'<td>{_spell(as_of - payment.since)}</td><td class="n">{payment.amount_krw:,}</td>'
+        f"<td>{say(payment.stage)}</td></tr>"
+        for payment in coming.oldest
+    )
+    return f"<h2>{say('under_way')}</h2>{told}<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
 def _differences(differences: Sequence[Difference], locale: str, say: Say) -> str:
     head = "".join(
         f"<th{' class=n' if name in ('amount', 'credits') else ''}>{say(name)}</th>"
@@ -182,12 +218,15 @@ def _todo(difference: Difference, locale: str) -> str:
 
 
 def _seconds(difference: Difference) -> int:
-    age = datetime.now(UTC) - difference.since
-    return max(age.days * 86_400 + age.seconds, 0)
+    return max((datetime.now(UTC) - difference.since) // SECOND, 0)
 
 
 def _age(difference: Difference) -> str:
-    seconds = _seconds(difference)
+    return _spell(datetime.now(UTC) - difference.since)
+
+
+def _spell(age: timedelta) -> str:
+    seconds = max(age // SECOND, 0)
     return (
         f"{seconds // 86_400} d" if seconds >= 86_400 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
     )

@@ -28,11 +28,14 @@ from contracts.finance import (
     Difference,
     DifferenceKind,
     ProviderTotals,
+    UnderWayPayment,
+    UnderWayTotal,
 )
 from contracts.ledger import TransferKind
 from contracts.payments import Provider, PurchaseStatus, RefundReason, RefundStatus
 
 Format = Literal["json", "csv"]
+Phase = Literal["reserved", "paid_out", "returned", "undone", "opened", "frozen", "won", "lost"]
 AMOUNT_MAX = 10**12
 """A slip of the finger must not exceed what finance can explain."""
 
@@ -108,6 +111,8 @@ class Transfer(View):
     actor: str
     step: str
     reason: str
+    phase: Phase | None
+    """Of a refund or a dispute: what this transfer has done. Only `paid_out` has given money back."""
 
 
 class Purchase(View):
@@ -167,6 +172,8 @@ class ListPage(View, Generic[V]):
     has_more: bool
     totals: dict[str, int] | None = None
     """Of all rows that pass the filters, not of this page; `rows` is their number."""
+    totals_by_status: dict[str, dict[str, int]] | None = None
+    """Of purchases and refunds, in place of `totals`: the same for each status."""
 
 
 class ReconcileStart(Body):
@@ -190,6 +197,22 @@ class ReportedDifference(View):
     """For `POST /v1/finance/corrections` with this kind and subject; empty when no correction is due."""
 
 
+class ReportedUnderWay(View):
+    payment: UnderWayPayment
+    age_s: int
+
+
+class ReportUnderWay(View):
+    """Payments that were neither agreed upon nor a difference, because they were still on their way."""
+
+    payments: int
+    amount_krw: int
+    stages: tuple[UnderWayTotal, ...]
+    """The same for each stage: what is `not_paid` may never come."""
+    oldest: tuple[ReportedUnderWay, ...]
+    """Twenty at most."""
+
+
 class Report(View):
     """One reconciliation, as it was found."""
 
@@ -199,6 +222,8 @@ class Report(View):
     providers: tuple[ProviderTotals, ...]
     jobs_compared: int
     differences: tuple[ReportedDifference, ...]
+    under_way: ReportUnderWay | None
+    """Null in old reports, which did not count them."""
 
 
 class ReportSummary(View):

@@ -12,7 +12,14 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from contracts.finance import Difference, DifferenceKind, Reconciled
+from contracts.finance import (
+    Difference,
+    DifferenceKind,
+    Reconciled,
+    UnderWay,
+    UnderWayPayment,
+    UnderWayTotal,
+)
 from contracts.ids import UserId
 from contracts.ledger import TransferOrigin
 from contracts.payments import Provider
@@ -25,7 +32,7 @@ from db.users import get_user
 from tests.api.acts import Login, Person, assert_problem, create_job, fail, key
 from tests.api.serving import Api
 from tests.books import a_user, run_sql
-from tests.purchases import a_purchase
+from tests.purchases import a_purchase, provider_says, refund
 
 ADDRESSES = ("transfers", "purchases", "refunds", "liability", "revenue", "reconciliations", "corrections")
 
@@ -65,7 +72,7 @@ async def test_lists_filter_add_up_and_stream_as_csv(
     page = (await kim.get("/v1/finance/purchases", params={**asked, "limit": 2})).json()
     assert [row["id"] for row in page["data"]] == [bought[2].id, bought[1].id]
     assert page["has_more"]
-    assert page["totals"] == {"rows": 3, "credits": 300, "amount_krw": 30_000}
+    assert page["totals_by_status"] == {"PAID": {"rows": 3, "credits": 300, "amount_krw": 30_000}}
     rest = await kim.get("/v1/finance/purchases", params={**asked, "starting_after": page["data"][-1]["id"]})
     assert [row["id"] for row in rest.json()["data"]] == [bought[0].id]
     unpaid = await kim.get("/v1/finance/purchases", params={**asked, "status": "EXPIRED"})
@@ -76,6 +83,43 @@ async def test_lists_filter_add_up_and_stream_as_csv(
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert len(rows) == 3
         assert columns in rows[0]
+
+
+async def test_money_that_was_paid_and_money_that_never_came_are_not_added_up(
+    kim: Person, customer: tuple[Person, User], database: Database
+) -> None:
+    _, user = customer
+    await a_purchase(database, user)
+    await a_purchase(database, user, credits=500, paid=False)
+
+    page = (await kim.get("/v1/finance/purchases", params={"user_id": user.id})).json()
+
+    assert page["totals"] is None
+    assert page["totals_by_status"] == {
+        "CREATED": {"rows": 1, "credits": 500, "amount_krw": 40_000},
+        "PAID": {"rows": 1, "credits": 100, "amount_krw": 10_000},
+    }
+
+
+async def test_a_refunds_transfers_say_what_each_has_done(
+    kim: Person, customer: tuple[Person, User], database: Database
+) -> None:
+    _, user = customer
+    purchase = await a_purchase(database, user)
+    for ends in (("succeeded",), ("failed",), ("succeeded", "failed")):
+        asked = await refund(database, purchase, credits=10)
+        for status in ends:
+            await provider_says(database, asked, status)
+
+    of_refunds = {"purchase_id": purchase.id, "kind": "refund"}
+    rows = (await kim.get("/v1/finance/transfers", params=of_refunds)).json()["data"]
+
+    phases = ["reserved", "paid_out", "reserved", "returned", "reserved", "paid_out", "undone"]
+    assert [row["phase"] for row in reversed(rows)] == phases
+    answer = await kim.get("/v1/finance/transfers", params={**of_refunds, "format": "csv"})
+    assert [row["phase"] for row in csv.DictReader(io.StringIO(answer.text))] == phases[::-1]
+    others = await kim.get("/v1/finance/transfers", params={"purchase_id": purchase.id, "kind": "purchase"})
+    assert [row["phase"] for row in others.json()["data"]] == [None]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +302,18 @@ async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Da
                 detail="payment pi_1",
             ),
         ),
+        under_way=UnderWay(
+            stages=(UnderWayTotal(stage="not_paid", payments=3, amount_krw=30_000),),
+            oldest=(
+                UnderWayPayment(
+                    subject="pur_<2>",
+                    provider=Provider.PORTONE,
+                    amount_krw=10_000,
+                    since=now - timedelta(hours=5),
+                    stage="not_paid",
+                ),
+            ),
+        ),
     )
     origin = TransferOrigin(actor="system:Reconcile", step="reconcile", workflow_id="w", run_id="r")
     async with database.transaction() as session:
@@ -268,6 +324,9 @@ async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Da
     assert found["difference"]["amount_krw"] == 10_000
     assert 30 * 3600 <= found["age_s"] < 31 * 3600
     assert "결제사" in found["what_to_do"]
+    coming = told["under_way"]
+    assert (coming["payments"], coming["amount_krw"]) == (3, 30_000)
+    assert [(of["payment"]["subject"], of["age_s"]) for of in coming["oldest"]] == [("pur_<2>", 5 * 3600)]
     rows = list(csv.DictReader(io.StringIO((await kim.get(address, params={"format": "csv"})).text)))
     assert [(row["kind"], row["amount_krw"]) for row in rows] == [("payment_unknown", "10000")]
     legs = [
@@ -280,6 +339,10 @@ async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Da
     assert page.headers["content-type"].startswith("text/html")
     assert "<svg" in page.text
     assert "txn_&lt;1&gt;" in page.text
+    assert "3 payments, 30,000 won, are under way" in page.text
+    assert "pur_&lt;2&gt;</td><td>portone</td><td>5 h 0 min</td>" in page.text
+    korean = await kim.get(address, params={"format": "html"}, headers={"Accept-Language": "ko"})
+    assert "결제 3건, 30,000원이 아직 진행 중입니다" in korean.text
     listed = (await kim.get("/v1/finance/reconciliations")).json()["data"][0]
     assert (listed["id"], listed["differences"], listed["krw"]) == (report.reconciliation_id, 1, 10_000)
     assert_problem(await kim.get(f"/v1/finance/reconciliations/{new_id('rec')}"), 404, "not_found")

@@ -44,6 +44,19 @@ async def money_of(database: Database, user: User) -> dict[str, int]:
     return row._asdict()
 
 
+async def test_a_disputes_transfers_say_what_each_has_done(database: Database) -> None:
+    user = await a_user(database)
+    for end in (DisputeStatus.WON, DisputeStatus.LOST):
+        purchase = await a_purchase(database, user)
+        for status in (DisputeStatus.OPEN, end):
+            async with database.transaction() as session:
+                await disputes.record(session, purchase.id, a_dispute(purchase, status), by(purchase))
+    rows = await run_sql(
+        database, "SELECT phase FROM analytics.transfers WHERE kind = 'dispute' ORDER BY seq"
+    )
+    assert [row.phase for row in rows] == ["opened", "won", "opened", "lost"]
+
+
 async def test_first_bought_is_first_spent(database: Database) -> None:
     user = await a_user(database)
     await a_purchase(database, user, credits=100)  # 100 won each
@@ -214,7 +227,7 @@ async def test_a_saga_is_told_from_every_source(database: Database) -> None:
     assert (told.status, told.paid_krw, told.captured_credits, told.quote_credits) == ("FAILED", 1_000, 0, 10)
     assert told.workflow_ids == (f"job/{job.id}", f"purchase/{purchase.id}")
     ledger = [entry.what for entry in told.entries if entry.source == "ledger"]
-    assert ledger == ["purchase", "hold", "release", "refund"]
+    assert ledger == ["purchase", "hold", "release", "refund reserved"]
     assert {"saga", "ledger", "provider"} <= {entry.source for entry in told.entries}
     assert any(asked.id in entry.refers_to for entry in told.entries)
     assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)

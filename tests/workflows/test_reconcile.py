@@ -102,6 +102,21 @@ async def test_nothing_differs_after_an_ordinary_day(shop: Shop) -> None:
     assert found.jobs_compared == 1
 
 
+async def test_a_payment_that_nobody_has_made_yet_is_counted_as_under_way(shop: Shop) -> None:
+    await paid(shop)
+    waiting = await shop.buy(500)
+    await shop.checkout(waiting)
+
+    found = await reconcile(shop)
+
+    assert found.differences == ()
+    assert found.under_way is not None
+    assert [(of.stage, of.payments, of.amount_krw) for of in found.under_way.stages] == [
+        ("not_paid", 1, 40_000)
+    ]
+    assert [payment.subject for payment in found.under_way.oldest] == [waiting.purchase_id]
+
+
 async def test_a_payment_of_nobody_is_found_once_it_cannot_be_on_its_way_any_more(shop: Shop) -> None:
     form = {
         "amount": 7_000,
