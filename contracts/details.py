@@ -61,6 +61,9 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
             ko="{proposed_by}이(가) 제안했으므로 다른 재무 담당자가 승인해야 합니다.",
         ),
     ),
+    Code.CORRECTION_IMPOSSIBLE: (
+        Words(en="It is leg number {leg} that cannot be.", ko="안 되는 것은 {leg}번째 분개입니다."),
+    ),
     Code.JOB_STATE_CONFLICT: (
         Words(en="State of the job: {state}.", ko="작업의 상태: {state}."),
         Words(
