@@ -1,15 +1,15 @@
 """What each transfer of a refund or a dispute has done, so that a refund's two steps do not read like two refunds.
 
-Revision ID: 0012
-Revises: 0011
+Revision ID: 0013
+Revises: 0012
 """
 
 from __future__ import annotations
 
 from db.migrations.sql import run_sql
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 PHASES = """
 -- Told by the accounts that it moved, not by a column: the books and the sealed journal stay as they are. Of a refund:

@@ -1,15 +1,15 @@
 """Why a purchase's card was declined, in the provider's word: for support, and to find the customer's sentence by.
 
-Revision ID: 0011
-Revises: 0010
+Revision ID: 0012
+Revises: 0011
 """
 
 from __future__ import annotations
 
 from db.migrations.sql import run_sql
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 DECLINED = """
 ALTER TABLE purchases
