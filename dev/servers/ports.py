@@ -10,7 +10,7 @@ from pathlib import Path
 # Below Linux's and macOS's ephemeral ranges (from 32768 and 49152): an outgoing connection can then not take
 # the port of a server between its kill and its restart.
 _CANDIDATES = range(18_000, 32_000)
-_given: dict[int, socket.socket] = {}
+_given: set[int] = set()
 
 
 def port_for(name: str, data_dir: Path) -> int:
@@ -42,7 +42,8 @@ def _claim(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _given[port] = claim
+    claim.detach()  # stays bound, without an object that would complain of it at the interpreter's end
+    _given.add(port)
     return True
 
 

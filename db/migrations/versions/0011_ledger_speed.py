@@ -283,15 +283,22 @@ CREATE TRIGGER job_events_notify AFTER INSERT ON job_events
 """
 
 SETTINGS = """
--- A plan made while the tables were small, in a long-lived connection, would read them whole when they have grown. And
--- a temporary table must not pass for one of ours: by default it comes first.
-ALTER FUNCTION ledger_hold SET enable_seqscan = off;
-ALTER FUNCTION ledger_resolve SET enable_seqscan = off;
-ALTER FUNCTION postings_apply SET enable_seqscan = off SET search_path = public, pg_temp;
-ALTER FUNCTION transfers_at_commit SET enable_seqscan = off SET search_path = public, pg_temp;
-ALTER FUNCTION jobs_money SET search_path = public, pg_temp;
-ALTER FUNCTION purchases_money SET search_path = public, pg_temp;
-ALTER FUNCTION usage_count SET enable_seqscan = off SET search_path = public, pg_temp;
+-- A connection keeps the plans that it made when a table was small or its statistics were old. Whatever it knew then,
+-- these functions touch a few rows by their keys: never a whole table, be it read, hashed or merged. And a temporary
+-- table must not pass for one of ours: by default it comes first.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{ledger_hold, ledger_resolve, postings_apply, transfers_at_commit, usage_count}'::text[] LOOP
+        EXECUTE format('ALTER FUNCTION %I SET enable_seqscan = off', name);
+        EXECUTE format('ALTER FUNCTION %I SET enable_hashjoin = off', name);
+        EXECUTE format('ALTER FUNCTION %I SET enable_mergejoin = off', name);
+    END LOOP;
+    FOREACH name IN ARRAY '{postings_apply, transfers_at_commit, usage_count, jobs_money, purchases_money}'::text[] LOOP
+        EXECUTE format('ALTER FUNCTION %I SET search_path = public, pg_temp', name);
+    END LOOP;
+END $$;
 """
 
 
