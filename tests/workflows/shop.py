@@ -27,13 +27,13 @@ from contracts.ledger import Balance
 from contracts.payments import Checkout, Provider, ProviderEvent, PurchaseStatus, RefundTo
 from contracts.pricing import CHARGE_KRW_PER_CREDIT, Quote
 from contracts.purchases import CheckoutAnswer, PurchaseInput, PurchaseOutcome
-from contracts.settings import Settings, StripeSettings
+from contracts.settings import PortOneSettings, Settings, StripeSettings
 from contracts.timing import JobDeadlines, PurchaseDeadlines
 from contracts.video_job import JobInput
 from db import inbox, jobs, ledger, purchases, settlement, videos
 from db.ids import new_id
 from db.tables import User
-from dev.servers.standins import StripeStandIn
+from dev.servers.standins import PortOneStandIn, StripeStandIn
 from tests.workflows.house import House, open_house, until
 from workflows import client as workflow
 from workflows.token_purchase import TokenPurchaseWorkflow
@@ -47,6 +47,7 @@ PACKAGES_KRW = {100: 10_000, 500: 40_000, 1_000: 70_000}
 class Shop:
     house: House
     stripe: StripeStandIn
+    portone: PortOneStandIn | None = None
 
     # ---- what the API would do --------------------------------------------------------------------------
 
@@ -56,6 +57,7 @@ class Shop:
         *,
         user: User | None = None,
         payment_method: str | None = None,
+        provider: Provider = Provider.STRIPE,
         deadlines: PurchaseDeadlines | None = None,
     ) -> PurchaseInput:
         """The row of a purchase, as after POST /payments/tokens; nobody has told its workflow yet."""
@@ -66,7 +68,7 @@ class Shop:
                 session,
                 purchase_id=purchase_id(user.id, uuid4().hex),
                 user_id=user.id,
-                provider=Provider.STRIPE,
+                provider=provider,
                 credits=credits,
                 amount_krw=prices[credits].krw,
                 price_id=prices[credits].id,
@@ -81,6 +83,7 @@ class Shop:
         quote: int = 10,
         *,
         payment_method: str | None = "pm_card_visa",
+        provider: Provider = Provider.STRIPE,
         refund_to: RefundTo = RefundTo.CARD,
         uploaded: bool = True,
         deadlines: JobDeadlines | None = None,
@@ -104,7 +107,7 @@ class Shop:
                 session,
                 purchase_id=purchase_id(user.id, uuid4().hex),
                 user_id=user.id,
-                provider=Provider.STRIPE,
+                provider=provider,
                 credits=quote,
                 amount_krw=quote * CHARGE_KRW_PER_CREDIT,
                 price_id=None,
@@ -229,7 +232,7 @@ class Shop:
     async def nudge(self, purchase: PurchaseInput) -> None:
         """A hint that something has happened; what it was, the workflow looks up."""
         event = ProviderEvent(
-            provider=Provider.STRIPE,
+            provider=purchase.provider,
             event_id=f"evt_{uuid4().hex}",
             type="charge.updated",
             occurred_at=datetime.now(UTC),
@@ -280,27 +283,53 @@ class Shop:
         """The books balance, and the provider tells the same story of every purchase: paid once or not at all,
         refunded what we say is refunded."""
         await self.house.assert_books_coherent()
+        await self._assert_stripe_agrees()
+        if self.portone is not None:
+            await self._assert_portone_agrees(await self.portone.control.get("ledger"))
+
+    async def _assert_portone_agrees(self, account: dict[str, Any]) -> None:
+        """A payment's name there is the purchase's."""
+        paid, refunded = Counter[str](), Counter[str]()
+        for payment in account["payments"]:
+            paid[payment["id"]] += payment["amount"]["total"] if "paidAt" in payment else 0
+            for each in payment.get("cancellations", ()):
+                refunded[payment["id"]] += each["totalAmount"] if each["status"] == "SUCCEEDED" else 0
+        ours = await self._taken(Provider.PORTONE)
+        assert {name: (paid[name], refunded[name]) for name in ours} == ours
+        assert await self._cash(Provider.PORTONE) == account["balance"]
+
+    async def _assert_stripe_agrees(self) -> None:
         paid, refunded = Counter[str](), Counter[str]()
         for payment in await self.payments():
             name = _purchase_of(payment)
             paid[name] += payment["amount_received"]
             refunded[name] += payment["refunded"]
-        rows = await self._rows(
-            "SELECT id, status, amount_krw, (SELECT coalesce(sum(r.amount_krw), 0)::bigint FROM refunds r"
-            " WHERE r.purchase_id = p.id AND r.status IN ('PENDING', 'SUCCEEDED')) AS refunded FROM purchases p"
-        )
-        ours = {row.id: (row.amount_krw if row.status == "PAID" else 0, row.refunded) for row in rows}
+        ours = await self._taken(Provider.STRIPE)
         assert {name: (paid[name], refunded[name]) for name in ours} == ours
-        cash = await self._rows(
-            "SELECT coalesce(sum(p.amount), 0)::bigint AS krw FROM postings p JOIN accounts a ON a.id = p.account_id"
-            " WHERE a.kind = 'cash'"
-        )
         account = await self.stripe.control.get("ledger")
         pending = await self._rows(
             "SELECT coalesce(sum(amount_krw), 0)::bigint AS krw FROM refunds WHERE status = 'PENDING'"
         )
         expected = account["paid_in"] - account["refunded"] - account["disputed"]
-        assert cash[0].krw - pending[0].krw == expected
+        assert await self._cash(Provider.STRIPE) - pending[0].krw == expected
+
+    async def _taken(self, provider: Provider) -> dict[str, tuple[int, int]]:
+        """Won paid and refunded, by purchase."""
+        rows = await self._rows(
+            "SELECT id, status, amount_krw, (SELECT coalesce(sum(r.amount_krw), 0)::bigint FROM refunds r"
+            " WHERE r.purchase_id = p.id AND r.status IN ('PENDING', 'SUCCEEDED')) AS refunded FROM purchases p"
+            " WHERE provider = :provider",
+            provider=provider,
+        )
+        return {row.id: (row.amount_krw if row.status == "PAID" else 0, row.refunded) for row in rows}
+
+    async def _cash(self, provider: Provider) -> int:
+        rows = await self._rows(
+            "SELECT coalesce(sum(p.amount), 0)::bigint AS krw FROM postings p JOIN accounts a ON a.id = p.account_id"
+            " WHERE a.kind = 'cash' AND a.provider = :provider",
+            provider=provider,
+        )
+        return rows[0].krw
 
     async def _rows(self, query: str, **values: Any) -> list[Row[Any]]:
         async with self.house.rooms.database.read() as session:
@@ -308,11 +337,15 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(settings: Settings, client: Client, stripe: StripeStandIn) -> AsyncIterator[Shop]:
+async def open_shop(
+    settings: Settings, client: Client, stripe: StripeStandIn, portone: PortOneStandIn | None = None
+) -> AsyncIterator[Shop]:
     """A house that sells by card, without any worker yet."""
-    selling = settings.model_copy(update={"stripe": stripe_settings(stripe)})
-    async with open_house(selling, client) as house:
-        yield Shop(house, stripe)
+    tills: dict[str, object] = {"stripe": stripe_settings(stripe)}
+    if portone is not None:
+        tills["portone"] = portone_settings(portone)
+    async with open_house(settings.model_copy(update=tills), client) as house:
+        yield Shop(house, stripe, portone)
 
 
 def stripe_settings(stripe: StripeStandIn) -> StripeSettings:
@@ -321,6 +354,16 @@ def stripe_settings(stripe: StripeStandIn) -> StripeSettings:
         publishable_key=stripe.publishable_key,
         webhook_secret=SecretStr(stripe.webhook_secret),
         api_base=stripe.url,
+    )
+
+
+def portone_settings(portone: PortOneStandIn) -> PortOneSettings:
+    return PortOneSettings(
+        api_secret=SecretStr(portone.api_secret),
+        store_id=portone.store_id,
+        channel_key=portone.channel_key,
+        webhook_secret=SecretStr(portone.webhook_secret),
+        api_base=portone.url,
     )
 
 

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from contracts.errors import Code
-from contracts.payments import PurchaseStatus
+from contracts.payments import Provider, PurchaseStatus
 from contracts.purchases import PurchaseInput, RefundRequest
 from contracts.queues import Queue
+from contracts.settings import Settings
 from contracts.video_job import JobInput
+from dev.servers.standins import PortOneStandIn, StripeStandIn
 from tests.workflows.house import until, workers
-from tests.workflows.shop import Shop
+from tests.workflows.shop import Shop, open_shop
 from tests.workflows.stand_ins import Fails
 from tests.workflows.surroundings import environment_of
 
@@ -60,6 +63,10 @@ async def in_the_app(shop: Shop) -> Case:
     return Case(await shop.buy())
 
 
+async def in_the_app_at_portone(shop: Shop) -> Case:
+    return Case(await shop.buy(provider=Provider.PORTONE))
+
+
 async def declined(shop: Shop) -> Case:
     job, purchase = await shop.charge(payment_method="pm_card_chargeDeclined")
     return Case(purchase, job)
@@ -71,7 +78,16 @@ async def charged(shop: Shop) -> Case:
 
 
 async def doomed(shop: Shop) -> Case:
-    case = await charged(shop)
+    return fated(shop, await charged(shop))
+
+
+async def doomed_at_portone(shop: Shop) -> Case:
+    job, purchase = await shop.charge(payment_method="billing-key-ok", provider=Provider.PORTONE)
+    return fated(shop, Case(purchase, job))
+
+
+def fated(shop: Shop, case: Case) -> Case:
+    """Its job will fail."""
     assert case.job is not None
     shop.house.stand_ins.on[f"{case.job.job_id}/plan_enhance"] = Fails(Code.CORRUPT)
     return case
@@ -130,10 +146,14 @@ async def confirm(shop: Shop, purchase: PurchaseInput) -> None:
     paying = (await shop.checkout(purchase)).checkout
     while paying is None:
         paying = (await shop.checkout(purchase)).checkout
-    assert (await shop.confirm(paying)).is_success
+    if shop.portone is not None and purchase.provider is Provider.PORTONE:
+        order = {"paymentId": paying.payment_id, "amount": purchase.amount_krw}
+        assert "code" not in await shop.portone.control.post("pay", **order)
+    else:
+        assert (await shop.confirm(paying)).is_success
 
 
-STORIES = {
+STRIPE = {
     "bought, refunded": Story(in_the_app, pay_and_refund, ("PAID", (("SUCCEEDED", ALL),), 0, None)),
     "refunded in the dashboard": Story(
         in_the_app, pay_and_be_refunded_in_the_dashboard, ("PAID", (("SUCCEEDED", ALL),), 0, None)
@@ -143,29 +163,50 @@ STORIES = {
     "job done": Story(charged, run_the_job, ("PAID", (), 0, "SUCCEEDED")),
     "job failed": Story(doomed, run_the_job, ("PAID", (("SUCCEEDED", CHARGE),), 0, "FAILED")),
 }
+PORTONE = {
+    "bought, refunded": Story(
+        in_the_app_at_portone, pay_and_refund, ("PAID", (("SUCCEEDED", ALL),), 0, None)
+    ),
+    "job failed": Story(doomed_at_portone, run_the_job, ("PAID", (("SUCCEEDED", CHARGE),), 0, "FAILED")),
+}
 ELSEWHERE = {"ingest", "plan_enhance", "enhance_segment", "mux_enhanced", "clean_up"}
 """Steps of other workers; tests/workflows/test_crash.py and tests/e2e kill those."""
 
 MOMENTS = ("before", "after")
 
 
+@pytest_asyncio.fixture
+async def closed_shop(
+    platform_settings: Settings,
+    temporal_client: Client,
+    stripe_standin: StripeStandIn,
+    portone_standin: PortOneStandIn,
+) -> AsyncIterator[Shop]:
+    """Where both providers are paid."""
+    async with open_shop(platform_settings, temporal_client, stripe_standin, portone_standin) as shop:
+        yield shop
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stories", "boundaries_min"), [(STRIPE, 25), (PORTONE, 12)], ids=["stripe", "portone"]
+)
 async def test_kill_9_before_and_after_every_step_ends_as_if_nothing_had_happened(
-    closed_shop: Shop, tmp_path: Path
+    stories: dict[str, Story], boundaries_min: int, closed_shop: Shop, tmp_path: Path
 ) -> None:
     shop = closed_shop
     async with workers(shop.house):
-        told = await asyncio.gather(*(tell(shop, story) for story in STORIES.values()))
+        told = await asyncio.gather(*(tell(shop, story) for story in stories.values()))
     boundaries = [
         (name, which, step)
-        for name, case in zip(STORIES, told, strict=True)
+        for name, case in zip(stories, told, strict=True)
         for which, workflow_id in enumerate(case.workflow_ids)
         for step in await steps_of(shop.house.client.get_workflow_handle(workflow_id))
     ]
-    assert len(boundaries) > 25
+    assert len(boundaries) > boundaries_min
 
     deaths = [(*boundary, moment) for boundary in boundaries for moment in MOMENTS]
-    cases = [await STORIES[name].open(shop) for name, *_ in deaths]
+    cases = [await stories[name].open(shop) for name, *_ in deaths]
     plan = {
         case.workflow_ids[which]: (step, moment)
         for case, (_, which, step, moment) in zip(cases, deaths, strict=True)
@@ -174,13 +215,13 @@ async def test_kill_9_before_and_after_every_step_ends_as_if_nothing_had_happene
     async with workers(shop.house, Queue.TRANSFER, Queue.GPU), mortal_workers(shop, plan, tmp_path, died):
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(
-                *(STORIES[name].live(shop, case) for case, (name, *_) in zip(cases, deaths, strict=True))
+                *(stories[name].live(shop, case) for case, (name, *_) in zip(cases, deaths, strict=True))
             )
             await until(lambda: all_have(died, plan), seconds=SECONDS)
 
-    for case, death in zip([*told, *cases], [*STORIES, *deaths], strict=True):
+    for case, death in zip([*told, *cases], [*stories, *deaths], strict=True):
         name = death if isinstance(death, str) else death[0]
-        assert await end_of(shop, case) == STORIES[name].end, death
+        assert await end_of(shop, case) == stories[name].end, death
     await shop.assert_agreed()
 
 
@@ -215,7 +256,12 @@ async def mortal_workers(
 ) -> AsyncIterator[None]:
     died.mkdir()
     (folder / "plan.json").write_text(json.dumps(plan))
-    environment = environment_of(shop.house.settings) | dict(shop.stripe.settings())
+    assert shop.portone is not None
+    environment = {
+        **environment_of(shop.house.settings),
+        **shop.stripe.settings(),
+        **shop.portone.settings(),
+    }
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.workflows.mortal_worker", folder / "plan.json", died),
         env=environment,
