@@ -82,6 +82,7 @@ class Shop:
         self,
         quote: int = 10,
         *,
+        user: User | None = None,
         payment_method: str | None = "pm_card_visa",
         provider: Provider = Provider.STRIPE,
         refund_to: RefundTo = RefundTo.CARD,
@@ -89,7 +90,7 @@ class Shop:
         deadlines: JobDeadlines | None = None,
     ) -> tuple[JobInput, PurchaseInput]:
         """A job paid by card and its purchase, in one transaction; neither workflow is started."""
-        user, job_id = await self.house.user(credits=0), JobId(new_id("job"))
+        user, job_id = user or await self.house.user(credits=0), JobId(new_id("job"))
         async with self.house.rooms.database.transaction() as session:
             video = await videos.create_source(
                 session,
@@ -308,7 +309,8 @@ class Shop:
         assert {name: (paid[name], refunded[name]) for name in ours} == ours
         account = await self.stripe.control.get("ledger")
         pending = await self._rows(
-            "SELECT coalesce(sum(amount_krw), 0)::bigint AS krw FROM refunds WHERE status = 'PENDING'"
+            "SELECT coalesce(sum(r.amount_krw), 0)::bigint AS krw FROM refunds r"
+            " JOIN purchases p ON p.id = r.purchase_id WHERE r.status = 'PENDING' AND p.provider = 'stripe'"
         )
         expected = account["paid_in"] - account["refunded"] - account["disputed"]
         assert await self._cash(Provider.STRIPE) - pending[0].krw == expected
