@@ -6,6 +6,7 @@ its own database (a clone of a migrated template), its own bucket and its own ta
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -54,6 +55,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SERVER_FIXTURES & set(item.fixturenames):
             item.add_marker("servers")
+
+
+def pytest_collection_finish() -> None:
+    """What three thousand tests have imported stays until the end: no collection need look at it. One that falls into a
+    workflow's thread on a busy machine can outlast the two seconds after which Temporal takes the workflow for stuck,
+    and loses the word that should have freed it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
