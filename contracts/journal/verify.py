@@ -197,6 +197,11 @@ class Verifier:
         if missing > 0 and end.last_block not in self._block_hashes:
             more = f" and {missing - 1} more" if missing > 1 else ""
             self._add(FaultKind.REMOVED, height=(self._height or 0) + 1, detail=f"before the end line{more}")
+        if self._is_clean and self._position != self._block_start:
+            # Even if the end line counts them: rows that no block closes have never been sealed.
+            self._add(
+                FaultKind.REMOVED, height=(self._height or 0) + 1, detail="no block closes the last rows"
+            )
         if self._is_clean:
             found = (self._rows, self._blocks, self._position - 1)
             if found != (end.rows, end.blocks, end.last_position) or {end.last_block} != self._block_hashes:

@@ -36,9 +36,13 @@ def a_transfer(number: int, **other: str | None) -> Transfer:
 
 
 def a_file(
-    format: Format, *blocks: list[Transfer], key: SigningKey | None = KEY, block_key: SigningKey | None = KEY
+    format: Format,
+    *blocks: list[Transfer],
+    key: SigningKey | None = KEY,
+    block_key: SigningKey | None = KEY,
+    unsealed: list[Transfer] | None = None,
 ) -> list[bytes]:
-    """The lines of a journal with these blocks."""
+    """The lines of a journal with these blocks; `unsealed` rows follow the last one, and the end line counts them."""
     header = Header("2026-11-21T10:00:00Z", 1, 1, key and key.key_id, GENESIS.hex(), GENESIS.hex())
     lines = [format.opening] if format.opening else []
     lines.append(format.statement(header))
@@ -59,6 +63,10 @@ def a_file(
         )
         block_hash = bytes.fromhex(block.hash)
         lines.append(format.statement(block))
+    for transfer in unsealed or []:
+        position += 1
+        row = row_hash(row, line_of(transfer))
+        lines.append(format.row(position, row.hex(), transfer))
     end = End(
         len(blocks), sha256(b"".join(lines)).hexdigest(), None, block_hash.hex(), position, position, None
     )

@@ -342,6 +342,12 @@ def test_a_block_that_was_noted_down_must_be_in_the_chain(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_rows_that_no_block_closes_are_found_even_if_the_end_line_counts_them(name: str) -> None:
+    lines = a_file(FORMATS[name], [a_transfer(0)], unsealed=[a_transfer(1)], key=None, block_key=None)
+    assert [(f.kind, f.height) for f in verify(lines).faults] == [(FaultKind.REMOVED, 2)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_an_empty_journal_is_a_file_of_no_rows(name: str) -> None:
     verdict = verify(a_file(FORMATS[name]))
     assert (verdict.ok, verdict.rows, verdict.last_position) == (True, 0, 0)

@@ -29,6 +29,10 @@ CREATE TABLE usage_by_day (
 -- nobody waits for it who would not wait anyway.
 CREATE FUNCTION usage_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM postings WHERE transfer_id = NEW.id) THEN
+        -- Somebody has made this constraint immediate: what is promotional cannot be told yet.
+        RAISE EXCEPTION 'transfer % has no postings', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO usage_by_day AS u (user_id, day, kind, credits, jobs, from_line)
     SELECT NEW.user_id, (NEW.created_at AT TIME ZONE 'UTC')::date, coalesce(j.kind, ''), NEW.amount, 1,
            greatest(NEW.amount - coalesce(promo.amount, 0) - coalesce(charge.credits, 0), 0)

@@ -208,7 +208,7 @@ ALTER TABLE transfers DROP CONSTRAINT transfers_hold_id_key;
 """
 
 CALLS = """
--- As in 0003, with fewer statements: a hold's own postings name all accounts that its resolution needs but revenue.
+-- As in 0003, with fewer statements.
 CREATE OR REPLACE FUNCTION ledger_resolve(
     new_id uuid, of_hold uuid, as_kind text, asked bigint, of_job text, of_purchase text, by_actor text, at_step text,
     in_workflow text, in_run text, why text,
@@ -224,16 +224,19 @@ DECLARE
     held_promo    bigint;
     held_paid     bigint;
 BEGIN
+    -- All accounts of the user, in the order of their ids, as whoever else changes one locks them (docs/adr/020).
     -- What a hold consists of never changes, so it may be read with the lock; whether it is pending may not.
     FOR a IN SELECT h.user_id, h.amount AS total, o.id, o.kind, o.bucket, p.amount
-               FROM transfers h JOIN postings p ON p.transfer_id = h.id JOIN accounts o ON o.id = p.account_id
+               FROM transfers h JOIN accounts o ON o.user_id = h.user_id
+               LEFT JOIN postings p ON p.transfer_id = h.id AND p.account_id = o.id
               WHERE h.id = of_hold AND h.kind = 'hold' ORDER BY o.id FOR NO KEY UPDATE OF o LOOP
         owner := a.user_id;
         held := a.total;
-        IF a.kind = 'held' THEN
+        IF a.kind = 'held' AND a.amount IS NOT NULL THEN
             IF a.bucket = 'promo' THEN held_promo := a.id; promo := a.amount;
             ELSE held_paid := a.id; paid := a.amount; END IF;
-        ELSIF a.bucket = 'promo' THEN promo_id := a.id; ELSE paid_id := a.id;
+        ELSIF a.kind = 'available' THEN
+            IF a.bucket = 'promo' THEN promo_id := a.id; ELSE paid_id := a.id; END IF;
         END IF;
     END LOOP;
     IF held IS NULL THEN
