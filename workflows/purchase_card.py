@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from contracts.base import Words
 from contracts.declines import failure_sentence
-from contracts.errors import Code
+from contracts.errors import ERRORS, Code
 from contracts.ids import RefundId
 from contracts.payments import PurchaseStatus
 from contracts.purchases import PurchaseInput, PurchaseState
@@ -21,6 +22,20 @@ STATUS_KO = {
     PurchaseStatus.EXPIRED: "기한 만료",
 }
 
+FAULTS = {
+    Code.INTERNAL: Words(en="A fault of ours stopped this step.", ko="우리 쪽 오류로 이 단계가 멈췄습니다."),
+    Code.PROVIDER_REFUSED: Words(
+        en="The provider refused this request.", ko="결제사가 이 요청을 거절했습니다."
+    ),
+    Code.ENGINE_STALLED: Words(
+        en="The payment step did not finish in time.", ko="결제 단계가 제시간에 끝나지 않았습니다."
+    ),
+    Code.CREDITS_SHORT: Words(
+        en="The customer has fewer credits than this step needs.",
+        ko="고객의 크레딧이 이 단계에 필요한 만큼 없습니다.",
+    ),
+}
+"""Where the catalogue's sentence speaks of a job, or promises that nothing was charged: the purchase may be paid."""
 
 BOOKS_REFUSE = (
     Code.PAYMENT_STATE_CONFLICT,
@@ -53,14 +68,18 @@ class PurchaseCard:
             job_id = self.purchase.job_id
             parts.append(f"**작업:** 이 결제로 진행되는 작업 `job/{job_id}`\n**Pays for:** `job/{job_id}`")
         if self.state.failure_code is not None:
-            parts.append(_why(self.state.failure_code, self.state.detail))
+            parts.append(_no_payment(self.state.failure_code, self.state.detail))
         elif self.state.status is PurchaseStatus.AWAITING_PAYMENT and self.state.detail:
             # In the app the customer may try another card.
-            parts.append(_why(Code.PAYMENT_DECLINED, self.state.detail))
+            parts.append(_no_payment(Code.PAYMENT_DECLINED, self.state.detail))
         if self.fault is not None:
-            parts.append(_why(self.fault.code, f"{self.fault.step}: {self.fault.detail}"))
+            why = _words_of(self.fault.code)
+            parts.append(_why(why, self.fault.code, f"{self.fault.step}: {self.fault.detail}"))
         parts.extend(self._disputes())
-        parts.append(self._buttons())
+        if self.state.refunds_failed:
+            parts.append(self._failed_refunds())
+        if self.fault is not None or not self.state.refunds_failed:
+            parts.append(self._buttons())
         return "\n\n".join(parts)
 
     def _heading(self) -> str:
@@ -110,17 +129,19 @@ class PurchaseCard:
                 f"{owed} credits, already spent, became the customer's debt."
             )
 
+    def _failed_refunds(self) -> str:
+        failed, reason = self.state.refunds_failed, self.state.detail
+        return (
+            f"**환불 {failed}건 실패:** 크레딧은 고객에게 되돌려졌습니다.\n"
+            f"**{failed} refund(s) failed:** the credits are back with the customer.\n"
+            + (f"`{reason}` (고객에게 알리지 마세요 · not for the customer)\n" if reason else "")
+            + "\n**할 일:** *More Actions → Send an Update* 에서 `refund`(다시 환불) 또는 "
+            "`dismiss`(다른 방법으로 해결함).\n"
+            "**To do:** *More Actions → Send an Update*: `refund` (try again) or "
+            "`dismiss` (it was solved in another way)."
+        )
+
     def _buttons(self) -> str:
-        if self.state.refunds_failed:
-            failed = self.state.refunds_failed
-            return (
-                f"**환불 {failed}건 실패:** 크레딧은 고객에게 되돌려졌습니다. {self.state.detail}\n"
-                f"**{failed} refund(s) failed:** the credits are back with the customer.\n\n"
-                "**할 일:** *More Actions → Send an Update* 에서 `refund`(다시 환불) 또는 "
-                "`dismiss`(다른 방법으로 해결함).\n"
-                "**To do:** *More Actions → Send an Update*: `refund` (try again) or "
-                "`dismiss` (it was solved in another way)."
-            )
         if self.fault is not None and self.fault.code in BOOKS_REFUSE:
             return (
                 "**할 일:** 결제사의 내용이 장부와 맞지 않습니다. 재무팀에 알리세요. 저절로 다시 시도합니다.\n"
@@ -151,9 +172,19 @@ class PurchaseCard:
         )
 
 
-def _why(code: str, detail: str) -> str:
+def _no_payment(code: str, declined: str) -> str:
+    ko, en = (failure_sentence(code, declined, locale) for locale in ("ko", "en"))
+    return _why(Words(en=en, ko=ko), code, declined)
+
+
+def _words_of(fault: str) -> Words:
+    known = Code(fault) if fault in set(Code) else Code.INTERNAL
+    return FAULTS.get(known) or Words(en=ERRORS[known].en, ko=ERRORS[known].ko)
+
+
+def _why(words: Words, code: str, detail: str) -> str:
     return (
-        f"**무엇이 잘못되었나:** {failure_sentence(code, detail, 'ko')}\n"
-        f"**What went wrong:** {failure_sentence(code, detail, 'en')}\n"
+        f"**무엇이 잘못되었나:** {words.ko}\n"
+        f"**What went wrong:** {words.en}\n"
         f"`{code}`{f' · `{detail}`' if detail else ''}"
     )

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from api.auth import CurrentCaller
 from api.finance.access import Finance
 from api.jobs.reading import own_job
+from api.owner_view import audit_for_owner
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
@@ -56,8 +57,7 @@ async def receipt(job_id: JobIdPath, caller: CurrentCaller, services: CurrentSer
     async with services.database.read() as session:
         await own_job(session, job_id, caller)
         found = await audit.saga_audit(session, JobId(job_id))
-    own = tuple(entry for entry in found.entries if entry.source != "staff")
-    return _sign(services, found.model_copy(update={"entries": own}))
+    return _sign(services, audit_for_owner(found))
 
 
 async def _audit(services: Services, job_id: str) -> SagaAudit:

@@ -18,6 +18,7 @@ from api.jobs.creating import Opened, open_requested, upload_target
 from api.jobs.reading import own_job, readable_job
 from api.jobs.view import CurrentLocale, job_view
 from api.links import CurrentLinks, Links, workflow_ui_url
+from api.owner_view import steps_for_owner
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
@@ -257,7 +258,9 @@ async def saga(job_id: JobIdPath, caller: JobReader, services: CurrentServices) 
     workflow_id = job_workflow_id(job.id)
     staff = caller.has(Role.SUPPORT, Role.FINANCE, Role.ADMIN)
     url = workflow_ui_url(services.settings, workflow_id) if staff else None
-    return schemas.Saga(workflow_id=workflow_id, workflow_url=url, steps=tuple(steps))
+    return schemas.Saga(
+        workflow_id=workflow_id, workflow_url=url, steps=tuple(steps) if staff else steps_for_owner(steps)
+    )
 
 
 async def _start(services: Services, given: JobInput) -> None:

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from contracts.errors import Code
 from contracts.finance import (
     Difference,
     DifferenceKind,
@@ -21,10 +22,12 @@ from contracts.finance import (
     UnderWayTotal,
 )
 from contracts.ids import UserId
+from contracts.jobs import JobStatus
 from contracts.ledger import TransferOrigin
-from contracts.payments import Provider
+from contracts.payments import BalanceEntry, Provider, RefundState
 from contracts.signing import key_id_of, new_key_pem, signer, signing_key
-from db import provider_statements, reconciliations
+from contracts.video_job import Release
+from db import provider_statements, reconciliations, refunds, saga_log, settlement
 from db.engine import Database
 from db.ids import new_id
 from db.tables import User
@@ -32,7 +35,7 @@ from db.users import get_user
 from tests.api.acts import Login, Person, assert_problem, create_job, fail, key
 from tests.api.serving import Api
 from tests.books import a_user, run_sql
-from tests.purchases import a_purchase, provider_says, refund
+from tests.purchases import a_charged_job, a_purchase, provider_says, refund
 
 ADDRESSES = ("transfers", "purchases", "refunds", "liability", "revenue", "reconciliations", "corrections")
 
@@ -176,6 +179,67 @@ async def test_the_receipt_is_signed_for_its_owner_alone(
     assert_problem(await bob.get(f"/v1/jobs/{job['id']}/receipt"), 404, "not_found")
     whole = (await kim.get(f"/v1/finance/sagas/{job['id']}/receipt")).json()
     assert signer(whole) == ours.key_id
+
+
+LOST = "lost_or_stolen_card"
+BROKEN = "internal: complete: IntegrityError: violates check constraint"
+
+
+async def test_an_owner_reads_no_raw_failures_staff_or_fees_and_staff_read_all(
+    api: Api,
+    customer: tuple[Person, User],
+    kim: Person,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api.services.settings, "signing_key", SecretStr(new_key_pem()))
+    owner, user = customer
+    job, purchase = await a_charged_job(database, user)
+    ann, sam = (TransferOrigin(actor=who, step="test") for who in ("finance:ann", "support:sam"))
+    async with database.transaction() as session:
+        await saga_log.append(session, job.id, "attention", "waiting", ann, key="attention/9", detail=BROKEN)
+        ends = Release(job_id=job.id, status=JobStatus.FAILED, failure_code=Code.CORRUPT)
+        await settlement.release_job(session, ends, sam)
+    (row,) = await run_sql(
+        database, "SELECT id, amount_krw FROM refunds WHERE purchase_id = :id", id=purchase.id
+    )
+    failed = RefundState(
+        provider_ref="re_1", refund_id=row.id, amount_krw=row.amount_krw, status="failed", failure=LOST
+    )
+    charge = BalanceEntry(
+        provider=Provider.STRIPE, entry_id="txn_1", kind="charge", amount_krw=1_000, fee_krw=35,
+        created_at=datetime.now(UTC), purchase_id=purchase.id,
+    )  # fmt: skip
+    fee = charge.model_copy(update={"entry_id": "txn_2", "kind": "fee", "amount_krw": -30, "fee_krw": 0})
+    async with database.transaction() as session:
+        await refunds.record(session, row.id, failed, sam)
+        await provider_statements.keep_entries(session, [charge, fee])
+
+    whole = (await kim.get(f"/v1/finance/sagas/{job.id}/receipt")).text
+    steps_of_staff = (await kim.get(f"/v1/jobs/{job.id}/saga")).text
+    for told in (whole, steps_of_staff):
+        for word in (LOST, "IntegrityError", "finance:ann", "support:sam"):
+            assert word in told
+    assert "entry txn_1 fee 35" in whole
+    assert "entry txn_2 fee 0" in whole
+
+    receipt = await owner.get(f"/v1/jobs/{job.id}/receipt")
+    saga = await owner.get(f"/v1/jobs/{job.id}/saga")
+    for answer in (receipt, saga):
+        assert answer.status_code == 200
+        for word in (LOST, "IntegrityError", "finance:", "support:", "entry txn"):
+            assert word not in answer.text
+    assert signer(receipt.json()) is not None
+    steps = {step["step"]: (step["actor"], step["detail"]) for step in saga.json()["steps"]}
+    assert steps["attention"] == ("finance", "internal")
+    assert steps["release"] == ("support", "corrupt")
+    assert steps["charge"] == ("system:TokenPurchase", "1000 won by stripe")
+    assert steps["refund_failed"] == ("support", "1000 won, job_failed")
+    entries = {entry["what"]: (entry["actor"], entry["detail"]) for entry in receipt.json()["entries"]}
+    assert entries["refund_failed failed"] == ("support", "granted 1000 won, job_failed")
+    assert entries["refund job_failed"] == ("support", "FAILED")
+    assert entries["charge"] == ("stripe", "")
+    assert "fee" not in entries
 
 
 async def test_without_a_key_there_are_no_receipts(
