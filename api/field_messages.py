@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -42,15 +43,18 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 
 OTHERWISE = "값이 올바르지 않습니다"
 
+ENUM_MEMBER = re.compile(r"<\w+\.\w+: ([^<>]+)>")
+"""How pydantic writes a member among the values that a `Literal` takes; callers know only its value."""
+
 
 def field_message(error: Mapping[str, Any], locale: str) -> str:
     """Of one of pydantic's errors, in Korean or English."""
     if locale != "ko":
-        return error["msg"]
+        return ENUM_MEMBER.sub(r"\1", error["msg"])
     kind: str = error["type"]
     text = KOREAN.get(kind) or next((text for name, text in FAMILIES if kind.startswith(name)), OTHERWISE)
     context: dict[str, Any] = {
-        name: value.replace(" or ", ", ") if isinstance(value, str) else value
+        name: ENUM_MEMBER.sub(r"\1", value).replace(" or ", ", ") if isinstance(value, str) else value
         for name, value in error.get("ctx", {}).items()
     }
     return text.format_map(defaultdict(str, context))

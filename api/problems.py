@@ -108,7 +108,7 @@ def problem(
     headers = {"Content-Language": locale, **(headers or {})}
     if info.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="echoshot", error="invalid_token"')
-    if info.status in (429, 503):
+    if info.retryable and info.status in (429, 503):
         headers.setdefault("Retry-After", "5")
     return JSONResponse(
         body.model_dump(mode="json", exclude_none=True) | (fields or {}),

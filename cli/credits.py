@@ -35,9 +35,9 @@ def history(context: Context, options: Namespace) -> Exit:
             [
                 local_time(line["at"]),
                 messages.name(line["kind"]),
-                str(line["amount"]),
-                f"{line['available_change']:+}",
-                f"{line['held_change']:+}",
+                f"{line['amount']:,}",
+                f"{line['available_change']:+,}",
+                f"{line['held_change']:+,}",
                 line["job_id"] or "",
                 line["reason"],
             ]

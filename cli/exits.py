@@ -37,6 +37,7 @@ BAD_FILE_CODES = frozenset(
         Code.CORRUPT,
         Code.TOO_LONG,
         Code.TOO_LARGE_PICTURE,
+        Code.TOO_SMALL_PICTURE,
         Code.FRAME_RATE_UNSUPPORTED,
         Code.CODEC_UNSUPPORTED,
         Code.EXTERNAL_REFERENCE,

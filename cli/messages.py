@@ -126,10 +126,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This video is already there: nothing has to be uploaded.",
         "이미 올린 영상입니다. 다시 업로드하지 않습니다.",
     ),
-    "held": ("Job {job}: {credits} credits held.", "작업 {job}: 크레딧 {credits}개를 보류했습니다."),
+    "held": ("Job {job}: {credits:,} credits held.", "작업 {job}: 크레딧 {credits:,}개를 보류했습니다."),
     "charging": (
-        "Job {job}: {amount} won are charged to the card.",
-        "작업 {job}: 카드로 {amount}원을 결제합니다.",
+        "Job {job}: {amount:,} won are charged to the card.",
+        "작업 {job}: 카드로 {amount:,}원을 결제합니다.",
     ),
     "started": (
         "Uploaded; job {job} goes on without you. Watch it: echoshot watch {job}",
@@ -143,11 +143,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The video costs more than is held. Add credits, then: echoshot resume {job}",
         "영상이 보류한 크레딧보다 비쌉니다. 크레딧을 채운 뒤: echoshot resume {job}",
     ),
-    "succeeded": ("Done: {credits} credits used.", "완료: 크레딧 {credits}개를 사용했습니다."),
+    "succeeded": ("Done: {credits:,} credits used.", "완료: 크레딧 {credits:,}개를 사용했습니다."),
     "download_hint": ("Download it: echoshot download {job}", "내려받기: echoshot download {job}"),
     "saved": ("Saved as {path} ({size}, SHA-256 checked).", "{path}에 저장했습니다 ({size}, SHA-256 확인)."),
     "ended": ("Job {job} ended: {status}. {reason}", "작업 {job} 종료: {status}. {reason}"),
-    "credits_back": ("Nothing was charged.", "크레딧은 차감되지 않았습니다."),
+    "credits_back": ("No credits were used.", "크레딧은 차감되지 않았습니다."),
+    "payment_kept": (
+        "The payment stays with you as credits.",
+        "결제 금액은 크레딧으로 남아 있습니다.",
+    ),
     "money_back": ("The charge is refunded to the card.", "결제 금액이 카드로 환불됩니다."),
     "canceling": (
         "Job {job} is being canceled; its credits come back in a moment.",
@@ -158,16 +162,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "작업 {job}에 크레딧이 채워졌음을 알렸습니다.",
     ),
     "balance": (
-        "{available} credits available, {held} held.",
-        "사용 가능 크레딧 {available}개, 보류 {held}개.",
+        "{available:,} credits available, {held:,} held.",
+        "사용 가능 크레딧 {available:,}개, 보류 {held:,}개.",
     ),
     "debt": (
-        "{debt} credits are owed: they were spent, and the bank took their payment back.",
-        "갚아야 할 크레딧 {debt}개: 이미 쓴 크레딧의 결제 금액을 카드사가 가져갔습니다.",
+        "{debt:,} credits are owed: they were spent, and the bank took their payment back.",
+        "갚아야 할 크레딧 {debt:,}개: 이미 쓴 크레딧의 결제 금액을 카드사가 가져갔습니다.",
     ),
     "bought": (
-        "{credits} credits bought for {amount} won.",
-        "크레딧 {credits}개를 {amount}원에 샀습니다.",
+        "{credits:,} credits bought for {amount:,} won.",
+        "크레딧 {credits:,}개를 {amount:,}원에 샀습니다.",
     ),
     "awaiting_payment": (
         "Waiting for the payment service ({purchase}).",
@@ -186,15 +190,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "중단되었던 구매 {purchase}을(를) 이어서 진행합니다.",
     ),
     "refund_line": (
-        "  refund {at}: {amount} won for {credits} credits, {status}",
-        "  환불 {at}: {amount}원 (크레딧 {credits}개), {status}",
+        "  refund {at}: {amount:,} won for {credits:,} credits, {status}",
+        "  환불 {at}: {amount:,}원 (크레딧 {credits:,}개), {status}",
     ),
     "refund_to_needs_charge": (
         "--refund-to belongs to --charge.",
         "--refund-to는 --charge와 함께 씁니다.",
     ),
-    "won": ("{amount} won", "{amount}원"),
-    "granted": ("{credits} credits given to {user}.", "{user}에게 크레딧 {credits}개를 주었습니다."),
+    "won": ("{amount:,} won", "{amount:,}원"),
+    "granted": ("{credits:,} credits given to {user}.", "{user}에게 크레딧 {credits:,}개를 주었습니다."),
     "come_back": (
         "The job goes on. Come back with: echoshot watch {job}",
         "작업은 계속 진행됩니다. 다시 보기: echoshot watch {job}",
@@ -223,14 +227,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     # Journals and receipts
     "exporting": ("Exporting", "내보내기"),
     "verifying": ("Verifying", "검증"),
-    "exported": ("Saved {rows} transfers as {path}.", "이체 {rows}건을 {path}에 저장했습니다."),
+    "exported": ("Saved {rows} transfers as {path}.", "거래 {rows}건을 {path}에 저장했습니다."),
     "export_cut_off": (
         "The export broke off; nothing was saved. Try again.",
         "내보내기가 중간에 끊겨 저장하지 않았습니다. 다시 시도해 주세요.",
     ),
     "verified": (
         "{path} is whole and as it was sealed: {rows} transfers in {blocks} blocks.",
-        "{path}: 빠짐없이 봉인된 그대로입니다. 이체 {rows}건, 블록 {blocks}개.",
+        "{path}: 빠짐없이 봉인된 그대로입니다. 거래 {rows}건, 블록 {blocks}개.",
     ),
     "last_block": ("Last block: {hash}", "마지막 블록: {hash}"),
     "signed_by": ("Signed by the given key {key_id}.", "주어진 키 {key_id}의 서명이 맞습니다."),
@@ -259,7 +263,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "at_row": ("row {position}", "{position}번 행"),
     "at_rows": ("rows {first} to {last}", "{first}~{last}번 행"),
     "at_block": ("block {height}", "블록 {height}"),
-    "at_transfer": ("transfer {id}", "이체 {id}"),
+    "at_transfer": ("transfer {id}", "거래 {id}"),
     "at_line": ("line {line} of the file", "파일 {line}째 줄"),
     "at_file": ("the file", "파일"),
     "changed": ("changed", "내용이 바뀜"),
@@ -320,6 +324,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "correction": ("corrected", "정정"),
     "AWAITING_PAYMENT": ("waiting for payment", "결제 대기"),
     "PAID": ("paid", "결제 완료"),
+    # A refund's states: `SUCCEEDED` of a job is another word.
+    "refund_REQUESTED": ("requested", "요청됨"),
+    "refund_PENDING": ("under way", "처리 중"),
+    "refund_SUCCEEDED": ("paid out", "완료"),
+    "refund_FAILED": ("failed", "실패"),
 }
 
 
@@ -338,6 +347,6 @@ class Messages:
         en, ko = TEXTS[key]
         return (ko if self.locale == "ko" else en).format(**values)
 
-    def name(self, word: str) -> str:
+    def name(self, word: str, of: str = "") -> str:
         """A stage or state in the user's language; one that this version does not know, as it is."""
-        return self(word) if word in TEXTS else word
+        return self(of + word) if of + word in TEXTS else word

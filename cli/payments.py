@@ -25,7 +25,7 @@ def packages(context: Context, _options: Namespace) -> Exit:
     screen.table(
         [messages(column) for column in ("col_package", "col_credits", "col_price")],
         [
-            [package["package"], str(package["credits"]), messages("won", amount=package["krw"])]
+            [package["package"], f"{package['credits']:,}", messages("won", amount=package["krw"])]
             for package in pricing["packages"]
         ],
     )
@@ -86,7 +86,7 @@ def show(context: Context, options: Namespace) -> Exit:
                 at=local_time(refund["created_at"]),
                 amount=refund["amount_krw"],
                 credits=refund["credits"],
-                status=refund["status"],
+                status=messages.name(refund["status"], of="refund_"),
             )
         )
     if found["purchase"]["failure"]:
@@ -132,7 +132,7 @@ def _table(context: Context, purchases: list[dict[str, Any]]) -> None:
             [
                 purchase["id"],
                 _status(context, purchase["status"]),
-                str(purchase["credits"]),
+                f"{purchase['credits']:,}",
                 messages("won", amount=purchase["amount_krw"]),
                 messages("won", amount=purchase["refunded_krw"]),
                 local_time(purchase["created_at"]),

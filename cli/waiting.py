@@ -11,6 +11,7 @@ from cli.follow import Progress, follow
 from contracts.errors import Code, sentence
 from contracts.jobs import Attention, JobStatus
 from contracts.ledger import CreditEffect
+from contracts.payments import RefundStatus
 
 
 def wait_for(context: Context, job_id: str) -> Progress:
@@ -50,9 +51,17 @@ def require_success(context: Context, progress: Progress) -> None:
         text = context.messages("ended", job=progress.job_id, status=status, reason=reason).strip()
         if progress.credit_effect is CreditEffect.RELEASED:
             text += " " + context.messages("credits_back")
+            if _payment_kept(context, progress.job_id):
+                text += " " + context.messages("payment_kept")
         if progress.credit_effect is CreditEffect.REFUNDED:
             text += " " + context.messages("money_back")
         raise Stop(exit_of_job(code), text, code)
+
+
+def _payment_kept(context: Context, job_id: str) -> bool:
+    """A card has paid for the job, and no money goes back."""
+    charge = context.api.get(f"/v1/jobs/{job_id}")["charge"]
+    return charge is not None and all(refund["status"] == RefundStatus.FAILED for refund in charge["refunds"])
 
 
 def fetch(context: Context, job_id: str, path: Path) -> None:

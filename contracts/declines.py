@@ -59,12 +59,12 @@ SENTENCES: dict[Decline, Words] = {
     ),
     Decline.TRY_AGAIN: Words(
         en="The payment could not be processed just now. Nothing was charged. Try again in a moment.",
-        ko="지금은 결제를 처리하지 못했습니다. 결제되지 않았습니다. 잠시 후 다시 시도해 주세요.",
+        ko="일시적인 문제로 결제를 처리하지 못했습니다. 결제되지 않았습니다. 잠시 후 다시 시도해 주세요.",
     ),
     Decline.DUPLICATE: Words(
         en="The card paid the same amount a moment ago, so the bank refused. Nothing more was charged. "
         "Look at your purchases before you pay again.",
-        ko="조금 전에 같은 금액이 결제되어 카드사가 거절했습니다. 더 결제되지 않았습니다. "
+        ko="조금 전에 같은 금액이 결제되어 카드사가 거절했습니다. 추가로 결제되지 않았습니다. "
         "다시 결제하기 전에 결제 내역을 확인해 주세요.",
     ),
     Decline.REFUSED: Words(

@@ -27,10 +27,7 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
         ),
     ),
     Code.PACKAGE_UNKNOWN: (
-        Words(
-            en="{package} is not on sale. Choose one of the price list (GET /v1/pricing).",
-            ko="판매하지 않는 상품: {package}. 가격표(GET /v1/pricing)에서 골라 주세요.",
-        ),
+        Words(en="Choose one of the packages on sale.", ko="판매 중인 상품에서 골라 주세요."),
     ),
     Code.PROVIDER_NOT_OFFERED: (
         Words(en="{provider} is not offered here.", ko="여기서 쓸 수 없는 결제사: {provider}."),
@@ -62,7 +59,7 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
         ),
     ),
     Code.CORRECTION_IMPOSSIBLE: (
-        Words(en="It is leg number {leg} that cannot be.", ko="안 되는 것은 {leg}번째 분개입니다."),
+        Words(en="It is leg number {leg} that cannot be.", ko="{leg}번째 분개를 반영할 수 없습니다."),
     ),
     Code.JOB_STATE_CONFLICT: (
         Words(en="State of the job: {state}.", ko="작업의 상태: {state}."),

@@ -157,7 +157,7 @@ ERRORS: dict[Code, ErrorInfo] = {
     Code.CURSOR_INVALID: ErrorInfo(
         400, False, "The page cursor is not one of this list.", "이 목록의 페이지 커서가 아닙니다."
     ),
-    Code.CREDITS_SHORT: ErrorInfo(402, False, "Not enough credits for this job.", "크레딧이 부족합니다."),
+    Code.CREDITS_SHORT: ErrorInfo(402, False, "Not enough credits.", "크레딧이 부족합니다."),
     Code.TRANSFER_CONFLICT: ErrorInfo(
         409,
         False,
@@ -191,8 +191,8 @@ ERRORS: dict[Code, ErrorInfo] = {
     Code.PROVIDER_REFUSED: ErrorInfo(
         502,
         False,
-        "The payment service refused the request. Nothing was charged.",
-        "결제사가 요청을 거절했습니다. 결제되지 않았습니다.",
+        "The payment service refused the request. Nothing was charged. Try another card or ask support.",
+        "결제사가 요청을 거절했습니다. 결제되지 않았습니다. 다른 카드를 쓰거나 고객지원에 문의해 주세요.",
     ),
     Code.PAYMENT_DECLINED: ErrorInfo(
         402,

@@ -79,7 +79,9 @@ class RefundRule(Contract):
 
 
 CREDITS_WORDS = {
-    CreditsBack.NONE: Words(en="No credits move.", ko="크레딧 변동은 없습니다."),
+    CreditsBack.NONE: Words(
+        en="No credits move unless money arrives.", ko="결제되지 않는 한 크레딧 변동은 없습니다."
+    ),
     CreditsBack.RELEASED: Words(
         en="All held credits can be spent again.", ko="보류된 크레딧을 모두 다시 쓸 수 있습니다."
     ),
@@ -117,8 +119,10 @@ CREDITS_WORDS = {
 CARD_WORDS = {
     CardBack.NONE: Words(en="", ko=""),
     CardBack.NOT_CHARGED: Words(
-        en="The card is not charged; money that arrives all the same is refunded.",
-        ko="카드는 결제되지 않으며, 그래도 결제된 돈은 환불됩니다.",
+        en="The card is not charged. Should money arrive all the same, a package's credits are granted, "
+        "and a job's charge is refunded once the job has ended.",
+        ko="카드는 결제되지 않습니다. 그래도 결제되었다면 상품은 크레딧으로 지급되고, "
+        "이미 끝난 작업의 결제는 환불됩니다.",
     ),
     CardBack.FULL: Words(
         en="The whole charge is refunded to the card.", ko="결제 금액 전액이 카드로 환불됩니다."

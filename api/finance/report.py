@@ -23,7 +23,7 @@ WORDS = {
         "No differences: providers, books and sagas agree.",
         "차이 없음: 결제사, 장부, 사가가 일치합니다.",
     ),
-    "found": ("{} differences, {} won in all", "차이 {}건, 합계 {}원"),
+    "found": ("Differences: {}, {} won in all", "차이 {}건, 합계 {}원"),
     "by_day": ("Money by day (won)", "일별 금액 (원)"),
     "by_kind": ("Differences by kind", "종류별 차이"),
     "by_age": ("Differences by age", "기간별 차이"),
@@ -42,10 +42,11 @@ WORDS = {
     "todo": ("what to do", "조치"),
     "under_way": ("Payments under way", "진행 중인 결제"),
     "coming": (
-        "{} payments, {} won, are under way: neither agreed upon nor a difference, yet.",
+        "Payments: {}, {} won. They neither agree nor differ, yet.",
         "결제 {}건, {}원이 아직 진행 중입니다. 일치하지도 다르지도 않은 상태입니다.",
     ),
-    "coming_of": ("{} payments, {} won", "{}건, {}원"),
+    "coming_of": ("{}, {} won", "{}건, {}원"),
+    "none": ("None.", "없음"),
     "oldest": ("oldest first", "오래된 순"),
     "stage": ("where it is", "어디까지"),
     "not_paid": ("not paid yet by the customer or the bank", "고객이나 은행이 아직 지불하지 않음"),
@@ -178,6 +179,8 @@ def _providers(found: Reconciled, say: Say) -> str:
 
 def _under_way(coming: UnderWay, as_of: datetime, say: Say) -> str:
     """Aged as of the report, unlike differences, which stay until somebody sees to them."""
+    if not coming.payments:
+        return f"<h2>{say('under_way')}</h2><p>{say('none')}</p>"
     stages = "".join(
         f"<li>{say(of.stage)}: {say('coming_of').format(of.payments, f'{of.amount_krw:,}')}</li>"
         for of in coming.stages

@@ -402,7 +402,8 @@ async def test_a_report_is_read_as_json_csv_and_a_page(kim: Person, database: Da
     assert page.headers["content-type"].startswith("text/html")
     assert "<svg" in page.text
     assert "txn_&lt;1&gt;" in page.text
-    assert "3 payments, 30,000 won, are under way" in page.text
+    assert "Payments: 3, 30,000 won." in page.text
+    assert "Differences: 1, 10,000 won in all" in page.text
     assert "pur_&lt;2&gt;</td><td>portone</td><td>5 h 0 min</td>" in page.text
     korean = await kim.get(address, params={"format": "html"}, headers={"Accept-Language": "ko"})
     assert "결제 3건, 30,000원이 아직 진행 중입니다" in korean.text

@@ -89,7 +89,9 @@ async def test_a_platform_without_a_key_says_so(
     login: Login, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.services.settings, "signing_key", SecretStr(""))
-    assert_problem(await login("books", "finance").get(f"{JOURNAL}/key"), 503, "signing_unavailable")
+    unsigned = await login("books", "finance").get(f"{JOURNAL}/key")
+    assert_problem(unsigned, 503, "signing_unavailable")
+    assert "retry-after" not in unsigned.headers, "trying again does not help"
 
 
 async def test_positions_are_positive(finance: Person) -> None:

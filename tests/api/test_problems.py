@@ -179,6 +179,26 @@ async def test_what_is_wrong_with_a_field_is_said_in_korean_too(login: Login) ->
     assert "카드 번호는 보내지 마세요" in body["errors"][0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "Input should be 'requested_by_customer', "),
+        ("ko", "다음 중 하나여야 합니다: 'requested_by_customer', "),
+    ],
+)
+async def test_the_values_that_a_field_takes_are_named_as_callers_write_them(
+    login: Login, locale: str, words: str
+) -> None:
+    path = f"/v1/support/purchases/pur_{'0' * 32}/refunds"
+    headers = {**key(), "Accept-Language": locale}
+
+    answer = await login("sam", "support").post(path, json={"reason": "whim"}, headers=headers)
+
+    message = assert_problem(answer, 422, "validation_failed")["errors"][0]["message"]
+    assert message.startswith(words)
+    assert "<" not in message
+
+
 async def test_a_request_id_is_kept_when_it_is_one_and_made_when_not(anonymous: httpx.AsyncClient) -> None:
     kept = await anonymous.get("/healthz", headers={"X-Request-ID": "abc-123.X_y"})
     assert kept.headers["x-request-id"] == "abc-123.X_y"

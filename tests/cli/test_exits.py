@@ -12,6 +12,7 @@ from contracts.errors import ERRORS, Code
         (Code.CREDITS_SHORT, Exit.CREDITS_SHORT),
         (Code.UPLOAD_TOO_LARGE, Exit.BAD_FILE),
         (Code.TOO_LONG, Exit.BAD_FILE),
+        (Code.TOO_SMALL_PICTURE, Exit.BAD_FILE),
         (Code.NOT_FOUND, Exit.USAGE),
         (Code.VALIDATION_FAILED, Exit.USAGE),
         (Code.JOB_SETTLED, Exit.USAGE),

@@ -47,7 +47,7 @@ async def till(closed_till: Till) -> AsyncIterator[Till]:
 async def test_packages_are_listed_bought_and_found_again(till: Till, echoshot: Echoshot, home: Path):
     listed = await echoshot("credits", "packages")
     assert listed.exit == Exit.OK
-    assert "10000 won" in listed.out
+    assert "10,000 won" in listed.out
 
     bought = await echoshot("credits", "buy", "100", "--payment-method", VISA, "--json")
     assert bought.exit == Exit.OK, bought
@@ -155,7 +155,28 @@ async def test_a_job_is_charged_to_a_card(till: Till, echoshot: Echoshot, clip: 
     assert ended.exit == Exit.OK, ended
     charge = ended.document("job")["charge"]
     assert (charge["amount_krw"], charge["refund_to"]) == (1_000, "credits")
-    assert "1000 won are charged to the card" in ended.err
+    assert "1,000 won are charged to the card" in ended.err
+
+
+async def test_a_charged_job_without_a_result_says_where_the_money_is(
+    till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started = await echoshot(
+        "enhance", clip, "--charge", VISA, "--refund-to", "credits", "--no-wait", "--json"
+    )
+    job, purchase = (started.document("job")[name] for name in ("id", "charge"))
+
+    async def paid() -> bool:
+        shown = await echoshot("payments", "show", purchase["purchase_id"], "--json")
+        return shown.document("purchase")["purchase"]["status"] == "PAID"
+
+    await until(paid)
+    assert (await echoshot("cancel", job)).exit == Exit.OK
+    ended = await echoshot("watch", job)
+    assert ended.exit == Exit.JOB_FAILED, ended
+    assert "No credits were used. The payment stays with you as credits." in ended.err
+    monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
+    assert "결제 금액은 크레딧으로 남아 있습니다." in (await echoshot("watch", job)).err
 
 
 @pytest.mark.parametrize("wait", [(), ("--no-wait",)])

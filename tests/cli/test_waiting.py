@@ -90,7 +90,7 @@ async def test_a_job_that_fails_says_why_and_ends_with_its_code(
     ended = await echoshot("watch", job_id, "--json")
     assert ended.exit == exit
     assert ended.document("error")["code"] == code
-    assert ended.document("error")["message"].endswith("Nothing was charged.")
+    assert ended.document("error")["message"].endswith("No credits were used.")
     assert (await echoshot("balance", "--json")).document("balance")["available"] == CREDITS
 
 
