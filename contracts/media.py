@@ -110,9 +110,9 @@ class Verification(Contract):
 
 
 class EngineUse(Contract):
-    """An engine that touched pixels: named in the manifest with version and hash of its weights."""
+    """An engine that touched pixels or listened: named in the manifest with version and hash of its weights."""
 
-    role: Literal["decode", "upscale", "interpolate", "encode"]
+    role: Literal["decode", "upscale", "interpolate", "encode", "analyse"]
     name: str
     version: str
     weights_sha256: str = ""

@@ -15,7 +15,9 @@ MONEY = ("contracts", "db", "providers/payments", "activities/payments.py", "wor
 MEASURES = {
     "contracts/signing.py": "names them in order to refuse them",
     "contracts/media.py": "frame rates, seconds and picture quality",
+    "contracts/kinds/clip.py": "seconds and places in a picture",
     "contracts/kinds/enhance.py": "frame rates and seconds",
+    "contracts/kinds/music.py": "seconds, tempo and shares",
     "db/engine.py": "seconds of back-off",
     "providers/payments/breaker.py": "seconds of a clock",
     "providers/payments/stripe.py": "seconds of time-outs",

@@ -1,0 +1,119 @@
+"""`clip`: short cuts from a video, for social media. The wishes, and what is made of them.
+
+All times are seconds on the video's own timeline, which begins at 0 with its first frame.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.base import Contract
+from contracts.kinds.base import JobParams
+from contracts.kinds.music import HighlightLength
+from contracts.media import MediaInfo, Verification
+
+CLIP_S_MIN = 1.0
+CLIP_S_MAX = 180.0
+CLIPS_MAX = 20
+"""Of one job."""
+
+
+class ClipFormat(StrEnum):
+    ORIGINAL = "original"
+    """Size and coding of the source, its picture copied where possible."""
+    VERTICAL = "vertical"
+    """9:16, 1080x1920."""
+    SQUARE = "square"
+    """1:1, 1080x1080."""
+    LANDSCAPE = "landscape"
+    """16:9, 1920x1080."""
+
+
+class ClipType(StrEnum):
+    INTRO = "intro"
+    CHORUS = "chorus"
+    CLIMAX = "climax"
+    BRIDGE = "bridge"
+    BEST = "best"
+    """The best highlight, whatever section it lies in."""
+
+
+class ClipSpec(Contract):
+    """One clip: a highlight of a type and length, or a range of the user's own."""
+
+    length: HighlightLength | None = None
+    type: ClipType | None = None
+    """With `length`; `best` when only the length is given."""
+    rank: int = Field(default=0, ge=0, lt=CLIPS_MAX)
+    """0: the best that fits; 1: the next best ..."""
+    start: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    end: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    """With `start`; such a range is cut as it was given, not moved to bars."""
+    format: ClipFormat = ClipFormat.ORIGINAL
+    bytes_max: int | None = Field(default=None, ge=1_000_000)
+    """Largest file that the target takes; None: no bound of its own."""
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> Self:
+        ranged = self.start is not None or self.end is not None
+        if ranged == (self.length is not None):
+            raise ValueError("give either length (with type) or start and end")
+        if self.length is None and (self.type is not None or self.rank):
+            raise ValueError("type and rank go with length")
+        if self.start is not None and self.end is not None:
+            if self.start >= self.end:
+                raise ValueError("start must come before end")
+            if not CLIP_S_MIN <= self.end - self.start <= CLIP_S_MAX:
+                raise ValueError(f"a clip lasts {CLIP_S_MIN:g} to {CLIP_S_MAX:g} seconds")
+        elif ranged:
+            raise ValueError("start and end go together")
+        return self
+
+
+class ClipParams(JobParams):
+    clips: tuple[ClipSpec, ...] = Field(min_length=1, max_length=CLIPS_MAX)
+
+
+class CropPoint(Contract):
+    """Where the middle of the crop lies at a time; between two points it moves straight."""
+
+    at_s: float
+    x: float = Field(ge=0.0, le=1.0)
+    """Of the shown picture's width, rotation applied: 0 is its left edge."""
+    y: float = Field(ge=0.0, le=1.0)
+
+
+class Cut(Contract):
+    """What the engine is asked for: a range that has been chosen and judged."""
+
+    start_s: float
+    end_s: float
+    format: ClipFormat
+    bytes_max: int | None = None
+    fade_s: float = 0.0
+    """Of picture and sound, at both ends."""
+    path: tuple[CropPoint, ...] = ()
+    """Empty: the middle of the picture."""
+    lufs: float | None = -14.0
+    """Loudness of the sound; None: as it is."""
+
+
+class ClipFile(Contract):
+    """What the engine made of a `Cut`: local files, complete and synced."""
+
+    start_s: float
+    """Of the first frame that is in it, on the source's timeline."""
+    end_s: float
+    width: int
+    height: int
+    copied: Literal["all", "inner", "none"]
+    """How much of the picture was taken over without coding it anew; `inner`: all but the edges."""
+    info: MediaInfo
+    verification: Verification
+    video: str
+    preview: str
+    """Three seconds at 320 pixels, a loop of animated WebP."""
+    poster: str
