@@ -77,6 +77,11 @@ class Code(StrEnum):
     FRAME_RATE_UNSUPPORTED = "frame_rate_unsupported"
     CODEC_UNSUPPORTED = "codec_unsupported"
     EXTERNAL_REFERENCE = "external_reference"
+    # Clips
+    RANGE_OUTSIDE = "range_outside"
+    CLIP_LONGER_THAN_VIDEO = "clip_longer_than_video"
+    NO_SUCH_HIGHLIGHT = "no_such_highlight"
+    CLIP_TOO_LARGE = "clip_too_large"
     # Ours
     ENGINE_CRASHED = "engine_crashed"
     ENGINE_STALLED = "engine_stalled"
@@ -360,6 +365,24 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The file points to other files or addresses; send the video itself.",
         "다른 파일이나 주소를 가리키는 파일입니다. 영상 자체를 올려 주세요.",
+    ),
+    Code.RANGE_OUTSIDE: ErrorInfo(
+        422, False, "The range lies outside the video.", "선택한 구간이 영상의 범위를 벗어났습니다."
+    ),
+    Code.CLIP_LONGER_THAN_VIDEO: ErrorInfo(
+        422, False, "The clip would be longer than the video.", "클립이 영상보다 깁니다."
+    ),
+    Code.NO_SUCH_HIGHLIGHT: ErrorInfo(
+        422,
+        False,
+        "The video has no such section, or not so many of them.",
+        "영상에 해당 구간이 없거나 요청한 개수만큼 없습니다.",
+    ),
+    Code.CLIP_TOO_LARGE: ErrorInfo(
+        422,
+        False,
+        "The clip cannot be made small enough for this target; choose a shorter one.",
+        "이 대상의 용량 제한에 맞출 수 없습니다. 더 짧은 구간을 선택해 주세요.",
     ),
     Code.ENGINE_CRASHED: ErrorInfo(
         500, True, "The video engine stopped unexpectedly.", "영상 엔진이 예기치 않게 멈췄습니다."

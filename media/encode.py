@@ -123,7 +123,7 @@ def _add_stream(container: OutputContainer, encoding: Encoding) -> VideoStream:
     # One thread, as one engine process has one core; and threads would make the result depend on their number.
     context.thread_count = 1
     context.sample_aspect_ratio = encoding.sample_aspect
-    _tag(context, encoding.color)
+    tag(context, encoding.color)
     if encoding.codec == "libx265":
         context.codec_tag = "hvc1"
     return stream
@@ -144,7 +144,8 @@ def _options(encoding: Encoding, gop: int) -> dict[str, str]:
     return X265 | {"x265-params": f"{params}:log-level=error"}
 
 
-def _tag(context: VideoCodecContext, color: ColorInfo) -> None:
+def tag(context: VideoCodecContext, color: ColorInfo) -> None:
+    """Names the colours in the stream's own headers; what is unknown is left unsaid."""
     for names, name, attribute in (
         (tags.RANGES, color.range, "color_range"),
         (tags.MATRICES, color.matrix, "colorspace"),

@@ -37,15 +37,15 @@ def thumbnails(video: Path, info: MediaInfo, out_dir: Path) -> list[Picture]:
     with open_media(video, info.container) as container:
         stream = video_stream(container)
         for percent in PERCENTS:
-            frame = _frame_at(container, stream, info.video.start_s + info.video.duration_s * percent / 100)
+            frame = frame_at(container, stream, info.video.start_s + info.video.duration_s * percent / 100)
             file = out_dir / f"thumbnail-{percent}.jpg"
-            shown = _as_shown(frame, info.video)
-            _write(file, shown)
+            shown = as_shown(frame, info.video)
+            write_jpeg(file, shown)
             pictures.append(Picture(path=str(file), width=shown.shape[1], height=shown.shape[0]))
     return pictures
 
 
-def _frame_at(container: InputContainer, stream: VideoStream, time_s: Fraction) -> VideoFrame:
+def frame_at(container: InputContainer, stream: VideoStream, time_s: Fraction) -> VideoFrame:
     """The frame on screen at a time: the last one that begins at or before it."""
     tick = stream.time_base or Fraction(1)
     target = int(time_s / tick)
@@ -64,8 +64,9 @@ def _frame_at(container: InputContainer, stream: VideoStream, time_s: Fraction) 
     return shown
 
 
-def _as_shown(frame: VideoFrame, video: VideoInfo) -> NDArray[np.uint8]:
-    width, height = _shown_size(video)
+def as_shown(frame: VideoFrame, video: VideoInfo, side_px_max: int = SIDE_PX_MAX) -> NDArray[np.uint8]:
+    """Height x width x 3 RGB as a viewer sees it."""
+    width, height = _shown_size(video, side_px_max)
     matrix = _matrix(video)
     if video.hdr:
         # Scaled down first: the curves cost far more per pixel than the scaler.
@@ -82,10 +83,10 @@ def _as_shown(frame: VideoFrame, video: VideoInfo) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(picture, -video.rotation_deg // 90), np.uint8)
 
 
-def _shown_size(video: VideoInfo) -> tuple[int, int]:
+def _shown_size(video: VideoInfo, side_px_max: int) -> tuple[int, int]:
     """Before the turn, with square pixels, no larger than the source."""
     width, height = float(video.width * video.sample_aspect), float(video.height)
-    scale = min(1.0, SIDE_PX_MAX / max(width, height))
+    scale = min(1.0, side_px_max / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -97,7 +98,7 @@ def _matrix(video: VideoInfo) -> int:
     return SWS_BT709 if video.color.matrix == "bt709" else SWS_BT601
 
 
-def _write(file: Path, picture: NDArray[np.uint8]) -> None:
+def write_jpeg(file: Path, picture: NDArray[np.uint8]) -> None:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not encoded:

@@ -39,27 +39,27 @@ def verify(
             result, _limits(plan), declared_type="video/mp4", progress=lambda *_: _beat(progress, plan)
         )
     except EchoError as error:
-        return _unreadable(result), Verification(
-            checks=(_check("readable", "yes", f"{error.code}: {error.detail}"),)
+        return unreadable(result), Verification(
+            checks=(check("readable", "yes", f"{error.code}: {error.detail}"),)
         )
     checks = [
-        _check("readable", "yes", "yes"),
-        _check("container", "mp4", info.container),
-        _check("frames", plan.out_frames, info.video.frame_count),
-        _check("frame rate", plan.fps_out, info.video.average_fps),
-        _check("frames off their time", 0, _frames_off_time(result, info.video, plan, progress)),
-        _check("duration", plan.out_frames / plan.fps_out, info.video.duration_s),
-        _near(
+        check("readable", "yes", "yes"),
+        check("container", "mp4", info.container),
+        check("frames", plan.out_frames, info.video.frame_count),
+        check("frame rate", plan.fps_out, info.video.average_fps),
+        check("frames off their time", 0, _frames_off_time(result, info.video, plan, progress)),
+        check("duration", plan.out_frames / plan.fps_out, info.video.duration_s),
+        near(
             "duration of the source",
             source_info.video.duration_s,
             info.video.duration_s,
             _frame_s(plan, source_info),
         ),
-        _check("size", f"{plan.width_out}x{plan.height_out}", f"{info.video.width}x{info.video.height}"),
-        *_display(source_info.video, info.video),
+        check("size", f"{plan.width_out}x{plan.height_out}", f"{info.video.width}x{info.video.height}"),
+        *display(source_info.video, info.video),
         *_sound(source_info, info),
-        _check("seams decoded", "whole", decode_seams(result, plan, lambda: _beat(progress, plan))),
-        _check("index before media", "yes", "yes" if _faststart(result) else "no"),
+        check("seams decoded", "whole", decode_seams(result, plan, lambda: _beat(progress, plan))),
+        check("index before media", "yes", "yes" if faststart(result) else "no"),
     ]
     return info, Verification(checks=tuple(checks))
 
@@ -79,11 +79,11 @@ def _limits(plan: EnhancePlan) -> MediaLimits:
     )
 
 
-def _check(name: str, expected: object, found: object) -> Check:
+def check(name: str, expected: object, found: object) -> Check:
     return Check(name=name, expected=str(expected), found=str(found), ok=str(expected) == str(found))
 
 
-def _near(name: str, expected: Fraction, found: Fraction, tolerance: Fraction) -> Check:
+def near(name: str, expected: Fraction, found: Fraction, tolerance: Fraction) -> Check:
     text = f"{float(expected):.4f} s +- {float(tolerance):.4f}"
     return Check(
         name=name, expected=text, found=f"{float(found):.4f} s", ok=abs(found - expected) <= tolerance
@@ -115,19 +115,19 @@ def _frames_off_time(result: Path, video: VideoInfo, plan: EnhancePlan, progress
     return off
 
 
-def _display(source: VideoInfo, found: VideoInfo) -> list[Check]:
+def display(source: VideoInfo, found: VideoInfo) -> list[Check]:
     checks = [
-        _check("rotation", source.rotation_deg, found.rotation_deg),
-        _check("mirrored", source.mirrored, found.mirrored),
-        _check("pixel aspect", source.sample_aspect, found.sample_aspect),
-        _check("hdr", source.hdr, found.hdr),
+        check("rotation", source.rotation_deg, found.rotation_deg),
+        check("mirrored", source.mirrored, found.mirrored),
+        check("pixel aspect", source.sample_aspect, found.sample_aspect),
+        check("hdr", source.hdr, found.hdr),
     ]
     for name in ("matrix", "primaries", "transfer"):
         expected = getattr(source.color, name)
         # Players guess an untagged matrix by the picture's height, so the result may say what the source left open.
         if expected != tags.UNKNOWN:
-            checks.append(_check(f"colour {name}", expected, getattr(found.color, name)))
-    checks.append(_check("colour range", _full(source.color.range), _full(found.color.range)))
+            checks.append(check(f"colour {name}", expected, getattr(found.color, name)))
+    checks.append(check("colour range", _full(source.color.range), _full(found.color.range)))
     return checks
 
 
@@ -136,18 +136,18 @@ def _full(color_range: str) -> str:
 
 
 def _sound(source: MediaInfo, found: MediaInfo) -> list[Check]:
-    checks = [_check("sound tracks", len(source.audio), len(found.audio))]
+    checks = [check("sound tracks", len(source.audio), len(found.audio))]
     for number, (expected, track) in enumerate(zip(source.audio, found.audio, strict=False), start=1):
         checks += [
-            _near(
+            near(
                 f"sound {number} against picture",
                 _offset(source, expected),
                 _offset(found, track),
                 OFFSET_TOLERANCE_S,
             ),
-            _near(f"sound {number} duration", expected.duration_s, track.duration_s, LENGTH_TOLERANCE_S),
-            _check(f"sound {number} channels", expected.channels, track.channels),
-            _check(f"sound {number} language", expected.language, track.language),
+            near(f"sound {number} duration", expected.duration_s, track.duration_s, LENGTH_TOLERANCE_S),
+            check(f"sound {number} channels", expected.channels, track.channels),
+            check(f"sound {number} language", expected.language, track.language),
         ]
     return checks
 
@@ -157,12 +157,12 @@ def _offset(info: MediaInfo, track: AudioInfo) -> Fraction:
     return track.start_s - info.video.start_s
 
 
-def _faststart(result: Path) -> bool:
+def faststart(result: Path) -> bool:
     with result.open("rb") as file:
         return is_faststart(file, result.stat().st_size)
 
 
-def _unreadable(result: Path) -> MediaInfo:
+def unreadable(result: Path) -> MediaInfo:
     """Stands in for what cannot be measured: a file without frames."""
     size, sha256 = sha256_file(result) if result.is_file() else (0, "")
     nothing = VideoInfo(

@@ -1,0 +1,266 @@
+"""Cuts one clip from a local video: the pictures copied where that is possible and wished, else coded anew.
+
+The result is verified by decoding all of it. A clip of copied pictures that does not pass is made again without
+copying: then the source was stranger than its headers say, and the user need not know.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from av.video.frame import VideoFrame
+
+from contracts.errors import Code, EchoError
+from contracts.kinds.clip import ClipFile, ClipFormat, Cut
+from contracts.media import AudioInfo, MediaInfo, Verification
+from media.clips import copying, sound, writing
+from media.clips.coding import THREADS, CodedPictures, Coding, as_frame, coded, timed
+from media.clips.pictures import Pictures, pixel_format
+from media.clips.preview import PREVIEW_S, write_poster, write_preview
+from media.clips.ranges import judged
+from media.clips.reframe import BT709, Reframer, centre_at
+from media.clips.verify import Expected, brightness, verify
+from media.clips.window import Window, read_window
+from media.clips.writing import Track
+from media.encode import Encoding
+from media.orientation import Orientation
+from media.progress import Progress, silent
+
+STAGE = "clip"
+FPS_MAX = 60
+"""Of social media; frames beyond it are left out."""
+SOCIAL = {"preset": "veryfast", "crf": "20", "profile": "high"}
+SOCIAL_BITS_PER_PIXEL_S = 6
+"""Bound of the picture's bit rate: 12 Mbit/s for 1080x1920, above what the sites themselves keep."""
+ORIGINAL = {"libx264": {"preset": "veryfast", "crf": "17"}, "libx265": {"preset": "superfast", "crf": "18"}}
+"""As results of an enhancement: docs/adr/012."""
+PICTURE_BITS_S_MIN = 150_000
+"""Below this no one would take it for a video."""
+CONTAINER_SHARE = 0.02
+ATTEMPTS = 4
+"""To meet a bound on the size."""
+
+
+def cut_clip(source: Path, info: MediaInfo, cut: Cut, out_dir: Path, progress: Progress = silent) -> ClipFile:
+    """Writes clip.mp4, preview.webp and poster.jpg into `out_dir`, each whole or not at all.
+
+    Progress: stage `clip`, in frames; each counts when it is coded and when it is verified.
+    Raises RANGE_OUTSIDE, CLIP_LONGER_THAN_VIDEO, CLIP_TOO_LARGE, CORRUPT; RESULT_UNVERIFIED when the clip does not
+    pass its own checks.
+    """
+    start_s, end_s = judged(cut.start_s, cut.end_s, float(info.video.duration_s))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    window = read_window(source, info, Fraction(start_s), Fraction(end_s))
+    with tempfile.TemporaryDirectory(prefix=".clip-", dir=out_dir) as scratch:
+        return _Clip(source, info, cut, window, out_dir, Path(scratch), progress).make()
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The pictures of a clip, ready to be written."""
+
+    track: Track
+    shown: list[int]
+    copied: Literal["all", "inner", "none"]
+    width: int
+    height: int
+    brightness: float
+
+
+class _Clip:
+    def __init__(
+        self,
+        source: Path,
+        info: MediaInfo,
+        cut: Cut,
+        window: Window,
+        out_dir: Path,
+        scratch: Path,
+        progress: Progress,
+    ) -> None:
+        self._source, self._info, self._cut, self._window = source, info, cut, window
+        self._out, self._scratch = out_dir / "clip.mp4", scratch
+        self._done, self._total, self._progress = 0, 2 * len(window.pts), progress
+        self._pictures = Pictures(source, info, window, cut.fade_s, self._beat)
+        self._original = cut.format == ClipFormat.ORIGINAL
+        self._heard = self._info.audio if self._original else self._info.audio[:1]
+
+    def make(self) -> ClipFile:
+        sounds = [self._sound(track) for track in self._heard]
+        sound_bytes = sum(packet.size for track in sounds for packet in track.packets)
+        made = self._copied() if self._original else None
+        if made is not None:
+            result = self._written(made, sounds)
+            if result[1].ok:
+                return self._finished(made, *result)
+        made = self._coded_within(sound_bytes)
+        result = self._written(made, sounds)
+        if not result[1].ok:
+            wrong = [
+                f"{c.name}: {c.expected} expected, {c.found} found" for c in result[1].checks if not c.ok
+            ]
+            raise EchoError(Code.RESULT_UNVERIFIED, "; ".join(wrong))
+        return self._finished(made, *result)
+
+    def _copied(self) -> _Made | None:
+        """None when nothing can be copied, or the copy would be larger than allowed."""
+        configuration = copying.joinable(self._source, self._info)
+        plan = copying.plan_splice(self._window, self._cut.fade_s) if configuration else None
+        if configuration is None or plan is None:
+            return None
+        joined = copying.splice(self._source, self._info, self._window, plan, configuration, self._pictures)
+        first = next(self._pictures.frames(self._window.pts[:1]))
+        end = self._window.end - self._window.origin
+        packets = list(timed(joined.units, end, self._window.time_base))
+        track = Track(writing.copied_picture(self._source, self._info, joined.extradata), packets)
+        video = self._info.video
+        copied: Literal["all", "inner"] = "all" if plan.whole else "inner"
+        return _Made(track, self._window.shown(), copied, video.width, video.height, brightness(first))
+
+    def _coded_within(self, sound_bytes: int) -> _Made:
+        """Coded at constant quality, again with less where that is larger than allowed."""
+        duration_s = float(self._window.duration_s)
+        allowed = None
+        if self._cut.bytes_max is not None:
+            allowed = self._cut.bytes_max * (1 - CONTAINER_SHARE) - sound_bytes - writing.INDEX_BYTES
+        rate = None if allowed is None else int(8 * allowed / duration_s)
+        for _ in range(ATTEMPTS):
+            if rate is not None and rate < PICTURE_BITS_S_MIN:
+                break
+            made, size = self._coded(rate)
+            if allowed is None or size <= allowed:
+                return made
+            rate = int((rate or 0) * 0.95 * allowed / size)
+        raise EchoError(Code.CLIP_TOO_LARGE, f"{duration_s:.1f} s", {"bytes_max": self._cut.bytes_max or 0})
+
+    def _coded(self, rate_max: int | None) -> tuple[_Made, int]:
+        frames = self._original_frames() if self._original else self._reframed()
+        first = next(frames)
+        bright, shown = brightness(first), [first.pts or 0]
+
+        def noted() -> Iterator[VideoFrame]:
+            yield first
+            for frame in frames:
+                shown.append(frame.pts or 0)
+                yield frame
+
+        coding = self._coding(first, rate_max)
+        pictures: CodedPictures = coded(coding, noted())
+        units = [(packet.pts or 0, bytes(packet), packet.is_keyframe) for packet in pictures.packets]
+        end = self._window.end - self._window.origin
+        packets = list(timed(units, end, self._window.time_base))
+        video = self._info.video
+        turn = Orientation(video.rotation_deg, video.mirrored) if self._original else None
+        track = Track(writing.coded_picture(coding, turn), packets)
+        return _Made(track, shown, "none", first.width, first.height, bright), pictures.bytes
+
+    def _coding(self, frame: VideoFrame, rate_max: int | None) -> Coding:
+        video, model = self._info.video, self._pictures.model
+        encoding = Encoding.of(video, model, frame.width, frame.height, video.average_fps)
+        codec, color, aspect, options = encoding.codec, encoding.color, video.sample_aspect, ORIGINAL
+        if self._original:
+            chosen = dict(options[codec])
+            if codec == "libx265":
+                chosen["x265-params"] = f"log-level=error:pools={THREADS}:repeat-headers=0"
+        else:
+            codec, color, aspect, chosen = "libx264", BT709, Fraction(1), dict(SOCIAL)
+            usual = SOCIAL_BITS_PER_PIXEL_S * frame.width * frame.height
+            rate_max = min(usual, rate_max or usual)
+        if rate_max is not None:
+            chosen |= {"maxrate": str(rate_max), "bufsize": str(rate_max)}
+        return Coding(
+            codec, frame.format.name, frame.width, frame.height, self._window.time_base, video.average_fps,
+            color, aspect, chosen,
+        )  # fmt: skip
+
+    def _original_frames(self) -> Iterator[VideoFrame]:
+        """In the one shape that encoders and devices take: 4:2:0 with even sides."""
+        form = "yuv420p" if self._pictures.model.depth == 8 else "yuv420p10le"
+        for frame in self._pictures.frames(self._window.pts):
+            pts = frame.pts
+            if frame.format.name != form or frame.width % 2 or frame.height % 2:
+                frame = frame.reformat(frame.width // 2 * 2, frame.height // 2 * 2, form)
+                frame.pts = pts
+            yield frame
+
+    def _reframed(self) -> Iterator[VideoFrame]:
+        reframer: Reframer | None = None
+        due = Fraction(0)
+        for frame in self._pictures.frames(self._window.pts):
+            if reframer is None:
+                reframer = Reframer(
+                    self._info.video, self._pictures.model, frame.format.name, self._cut.format, self._scratch
+                )
+            at = (frame.pts or 0) * self._window.time_base
+            if at < due:
+                continue
+            due = self._next_due(due, at)
+            yield reframer.apply(
+                frame, centre_at(self._cut.path, float(self._window.origin_s - self._info.video.start_s + at))
+            )
+
+    def _next_due(self, due: Fraction, at: Fraction) -> Fraction:
+        """Sources of up to 60 frames a second keep all, also those whose times jitter."""
+        if self._info.video.average_fps <= FPS_MAX * Fraction(101, 100):
+            return Fraction(0)
+        return max(due + Fraction(1, FPS_MAX), at)
+
+    def _sound(self, track: AudioInfo) -> Track:
+        source, info, cut, window = self._source, self._info, self._cut, self._window
+        if self._original and copying.may_copy_sound(source, info, track, window, cut):
+            packets = copying.copied_sound(source, info, track, window)
+            return Track(writing.copied_sound(source, info, track), packets)
+        layout = None if self._original else "stereo"
+        samples = sound.read(
+            source, info, track, window.origin_s, window.duration_s, layout, self._beat_again
+        )
+        samples = sound.aac_rate(samples) if self._original else sound.for_social_media(samples)
+        made = sound.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
+        return Track(writing.coded_sound(made, track.language), made.packets)
+
+    def _written(self, made: _Made, sounds: list[Track]) -> tuple[MediaInfo, Verification]:
+        writing.write(self._out, [made.track, *sounds], self._window.time_base.denominator)
+        expected = Expected(
+            shown=made.shown, tick=self._window.time_base, duration_s=self._window.duration_s,
+            width=made.width, height=made.height, look=self._info.video if self._original else None,
+            brightness=made.brightness, lufs=self._cut.lufs, bytes_max=self._cut.bytes_max,
+            sounds=tuple(self._as_made(track) for track in self._heard),
+        )  # fmt: skip
+        return verify(self._out, expected, self._beat)
+
+    def _as_made(self, track: AudioInfo) -> AudioInfo:
+        return track if self._original else track.model_copy(update={"channels": 2})
+
+    def _finished(self, made: _Made, info: MediaInfo, verification: Verification) -> ClipFile:
+        folder, origin = self._out.parent, self._window.origin_s - self._info.video.start_s
+        poster, preview = folder / "poster.jpg", folder / "preview.webp"
+        write_poster(self._out, info, poster)
+        write_preview(self._out, info, self._strongest_s(info), preview, self._beat_again)
+        turned = info.video.rotation_deg in (90, 270)
+        width, height = (made.height, made.width) if turned else (made.width, made.height)
+        self._progress(STAGE, self._total, self._total)
+        return ClipFile(
+            start_s=round(float(origin), 3), end_s=round(float(origin + self._window.duration_s), 3),
+            width=width, height=height, copied=made.copied, info=info, verification=verification,
+            video=str(self._out), preview=str(preview), poster=str(poster),
+        )  # fmt: skip
+
+    def _strongest_s(self, info: MediaInfo) -> float:
+        """Where the preview begins: at the loudest three seconds, without sound in the middle."""
+        if not info.audio:
+            return float(info.video.duration_s - PREVIEW_S) / 2
+        track = info.audio[0]
+        samples = sound.read(self._out, info, track, info.video.start_s, info.video.duration_s)
+        return sound.loudest_s(samples, float(PREVIEW_S))
+
+    def _beat(self) -> None:
+        self._done = min(self._done + 1, self._total - 1)
+        self._beat_again()
+
+    def _beat_again(self) -> None:
+        self._progress(STAGE, self._done, self._total)
