@@ -1,27 +1,20 @@
 """What an engine process can be asked to do: task name -> argument contract and function.
 
-Functions import their engines when they run, so a child that only probes never loads a neural network.
+Functions import their engines when they run, so a child that only probes never loads a neural network. Engines in
+rooms of their own (`media/clips`) bring a table of their own, which is joined to this one.
 Paths travel as text: arguments cross a process boundary as JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.base import Contract
 from contracts.kinds.enhance import EnhanceParams, EnhancePlan, SegmentSpec, SegmentStats
 from contracts.media import MediaInfo, MediaLimits, Picture, Verification
+from media.clips.tasks import TASKS as CLIPS
 from media.progress import Progress
-
-
-@dataclass(frozen=True)
-class Task:
-    argument: type[Contract]
-    result: type[Contract]
-    run: Callable[..., Contract]
-    """Called as run(argument, progress)."""
+from media.task import Task
 
 
 class ProbeTask(Contract):
@@ -130,4 +123,5 @@ TASKS: dict[str, Task] = {
     "mux": Task(MuxTask, Files, _mux),
     "verify": Task(VerifyTask, Verified, _verify),
     "thumbnails": Task(ThumbnailsTask, Pictures, _thumbnails),
+    **CLIPS,
 }

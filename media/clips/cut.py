@@ -18,9 +18,10 @@ from av.video.frame import VideoFrame
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFile, ClipFormat, Cut
 from contracts.media import AudioInfo, MediaInfo, Verification
-from media.clips import copying, sound, writing
-from media.clips.coding import THREADS, CodedPictures, Coding, as_frame, coded, timed
-from media.clips.pictures import Pictures, pixel_format
+from media.clips import aac, copying, sound, writing
+from media.clips.coding import THREADS, CodedPictures, Coding, coded, timed
+from media.clips.loudness import resampled
+from media.clips.pictures import Pictures
 from media.clips.preview import PREVIEW_S, write_poster, write_preview
 from media.clips.ranges import judged
 from media.clips.reframe import BT709, Reframer, centre_at
@@ -219,8 +220,8 @@ class _Clip:
         samples = sound.read(
             source, info, track, window.origin_s, window.duration_s, layout, self._beat_again
         )
-        samples = sound.aac_rate(samples) if self._original else sound.for_social_media(samples)
-        made = sound.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
+        samples = aac.fitting_rate(samples) if self._original else resampled(samples, aac.RATE)
+        made = aac.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
         return Track(writing.coded_sound(made, track.language), made.packets)
 
     def _written(self, made: _Made, sounds: list[Track]) -> tuple[MediaInfo, Verification]:

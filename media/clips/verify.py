@@ -13,7 +13,8 @@ from av.video.frame import VideoFrame
 
 from contracts.errors import EchoError
 from contracts.media import AudioInfo, Check, MediaInfo, MediaLimits, Verification, VideoInfo
-from media.clips import sound
+from media.clips import loudness, sound
+from media.clips.aac import PEAK_DBTP
 from media.opening import open_media, video_stream
 from media.probe import probe
 from media.verify import LENGTH_TOLERANCE_S, check, display, faststart, near, unreadable
@@ -143,7 +144,7 @@ def _sounds(clip: Path, info: MediaInfo, expected: Expected) -> list[Check]:
 
 
 def _loudness(clip: Path, info: MediaInfo, track: AudioInfo, number: int, lufs: float) -> list[Check]:
-    level = sound.measure(sound.read(clip, info, track, info.video.start_s, track.duration_s))
+    level = loudness.measure(sound.read(clip, info, track, info.video.start_s, track.duration_s))
     # Silence and murmurs stay what they are; louder than asked for nothing may be.
     loud = level.lufs <= lufs + LOUDNESS_TOLERANCE_LU
     return [
@@ -155,8 +156,8 @@ def _loudness(clip: Path, info: MediaInfo, track: AudioInfo, number: int, lufs: 
         ),
         Check(
             name=f"sound {number} true peak",
-            expected=f"at most {sound.PEAK_DBTP:g} dBTP",
+            expected=f"at most {PEAK_DBTP:g} dBTP",
             found=f"{level.peak_dbtp:.2f} dBTP",
-            ok=level.peak_dbtp <= sound.PEAK_DBTP + PEAK_TOLERANCE_DB,
+            ok=level.peak_dbtp <= PEAK_DBTP + PEAK_TOLERANCE_DB,
         ),
     ]

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from contracts.media import AudioInfo, MediaInfo
-from media.clips import sound
+from media.clips import aac
 from media.clips.coding import Coding
 from media.manifest import publish
 from media.mux import INDEX_BYTES, INDEX_BYTES_PER_PACKET
@@ -80,11 +80,11 @@ def copied_picture(source: Path, info: MediaInfo, extradata: bytes) -> Callable[
     return declare
 
 
-def coded_sound(made: sound.CodedSound, language: str) -> Callable[[OutputContainer], Stream]:
+def coded_sound(made: aac.CodedSound, language: str) -> Callable[[OutputContainer], Stream]:
     def declare(container: OutputContainer) -> Stream:
         stream = container.add_stream("aac", rate=made.rate)
         assert isinstance(stream, AudioStream)
-        sound.configure(stream.codec_context, made.rate, made.layout)
+        aac.configure(stream.codec_context, made.rate, made.layout)
         return _named(stream, language)
 
     return declare
