@@ -25,6 +25,10 @@ THREADS = 2
 FPS_GUESS_MAX = 240
 
 
+Unit = tuple[int, bytes, bool]
+"""A coded picture: shown at (the clip's time, in ticks), data, is key frame."""
+
+
 @dataclass(frozen=True)
 class Coding:
     """How pictures are coded. `options` are the encoder's own, in FFmpeg's words."""
@@ -58,7 +62,8 @@ class Coding:
         context.framerate = min(self.fps, Fraction(FPS_GUESS_MAX)).limit_denominator(1001)
         # Key frames come by time, see `coded`; the count only bounds what the encoder may do by itself.
         context.gop_size = max(1, round(2 * KEY_FRAME_S * self.fps))
-        context.thread_count = THREADS
+        # By frames, so that the encoder works while the next frame is decoded and scaled.
+        context.thread_count, context.thread_type = THREADS, "FRAME"
         context.sample_aspect_ratio = self.sample_aspect
         context.flags |= Flags.global_header
         tag(context, self.color)
@@ -77,6 +82,10 @@ class CodedPictures:
     @property
     def bytes(self) -> int:
         return sum(packet.size for packet in self.packets)
+
+    @property
+    def units(self) -> list[Unit]:
+        return [(packet.pts or 0, bytes(packet), packet.is_keyframe) for packet in self.packets]
 
 
 def coded(coding: Coding, frames: Iterable[VideoFrame]) -> CodedPictures:
@@ -109,13 +118,21 @@ def as_frame(picture: Picture, pixel_format: str, pts: int) -> VideoFrame:
     return frame
 
 
-def timed(packets: Iterable[tuple[int, bytes, bool]], end: int, time_base: Fraction) -> Iterator[Packet]:
-    """Packets of (shown at, data, is key frame) in decoding order, with decoding times and durations.
+def brightness(frame: VideoFrame) -> float:
+    """Mean luma, as a share of the largest code value."""
+    plane = frame.planes[0]
+    bits = frame.format.components[0].bits
+    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
+    return float(rows[:, : plane.width].mean()) / (2**bits - 1)
+
+
+def timed(units: list[Unit], end: int, time_base: Fraction) -> Iterator[Packet]:
+    """Packets in decoding order, with decoding times and durations.
 
     Decoding times are the sorted presentation times, moved ahead by what the deepest reordering needs: they never
     repeat and never come after their picture's own time, wherever the pictures were coded.
     """
-    units = list(packets)
     shown = sorted(pts for pts, _, _ in units)
     ahead = max(early - pts for early, (pts, _, _) in zip(shown, units, strict=True))
     lasts = {pts: following - pts for pts, following in pairwise([*shown, end])}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from av.audio.stream import AudioStream
@@ -18,7 +19,7 @@ from contracts.kinds.clip import Cut
 from contracts.media import AudioInfo, MediaInfo
 from media.audio import PREROLL_PACKETS, PREROLL_S, can_copy
 from media.clips import avc
-from media.clips.coding import Coding, coded
+from media.clips.coding import Coding, Unit, brightness, coded
 from media.clips.pictures import Pictures
 from media.clips.window import Coded, Window
 from media.decode import shown_pts
@@ -29,8 +30,6 @@ EDGES = {"preset": "veryfast", "crf": "16", "bf": "0"}
 ask nothing of the decoder that the source does not ask."""
 ENTRY_S = Fraction(1)
 """Sound is read from this much before the clip."""
-Unit = tuple[int, bytes, bool]
-"""Shown at (the clip's time, in ticks), data, is key frame."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,8 @@ def joinable(source: Path, info: MediaInfo) -> avc.Configuration | None:
 class Spliced:
     units: list[Unit]
     extradata: bytes
+    brightness: float
+    """Of the first picture, before it was coded here."""
 
 
 def splice(
@@ -115,16 +116,20 @@ def splice(
             "x264-params": f"sps-id={number}:annexb=0",
         },
     )  # fmt: skip
-    extradata = b""
+    # Without a head, the first picture is a key frame, and decoded only to be compared with.
+    head = pictures.frames(plan.head or window.pts[:1])
+    first = next(head)
+    light, extradata = brightness(first), b""
     units: list[Unit] = []
-    for edge in (plan.head, None, plan.tail):
-        if edge is None:
-            units += _copied(source, info, window, plan.inner)
-        elif edge:
-            made = coded(coding, pictures.frames(edge))
-            extradata = made.context.extradata or b""
-            units += [(packet.pts or 0, bytes(packet), packet.is_keyframe) for packet in made.packets]
-    return Spliced(units, configuration.with_sets_of(avc.parse(extradata)))
+    if plan.head:
+        made = coded(coding, chain([first], head))
+        extradata, units = made.context.extradata or b"", made.units
+    units += _copied(source, info, window, plan.inner)
+    if plan.tail:
+        made = coded(coding, pictures.frames(plan.tail))
+        extradata = made.context.extradata or b""
+        units += made.units
+    return Spliced(units, configuration.with_sets_of(avc.parse(extradata)), light)
 
 
 def _copied(source: Path, info: MediaInfo, window: Window, inner: tuple[Coded, ...]) -> Iterator[Unit]:

@@ -17,15 +17,15 @@ from av.video.frame import VideoFrame
 
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFile, ClipFormat, Cut
-from contracts.media import AudioInfo, MediaInfo, Verification
+from contracts.media import AudioInfo, MediaInfo, VideoInfo
 from media.clips import aac, copying, sound, writing
-from media.clips.coding import THREADS, CodedPictures, Coding, coded, timed
+from media.clips.coding import THREADS, CodedPictures, Coding, brightness, coded, timed
 from media.clips.loudness import resampled
 from media.clips.pictures import Pictures
-from media.clips.preview import PREVIEW_S, write_poster, write_preview
+from media.clips.preview import PREVIEW_S, Stills
 from media.clips.ranges import judged
 from media.clips.reframe import BT709, Reframer, centre_at
-from media.clips.verify import Expected, brightness, verify
+from media.clips.verify import Expected, verify
 from media.clips.window import Window, read_window
 from media.clips.writing import Track
 from media.encode import Encoding
@@ -90,23 +90,21 @@ class _Clip:
         self._pictures = Pictures(source, info, window, cut.fade_s, self._beat)
         self._original = cut.format == ClipFormat.ORIGINAL
         self._heard = self._info.audio if self._original else self._info.audio[:1]
+        self._loudest_s: float | None = None
 
     def make(self) -> ClipFile:
         sounds = [self._sound(track) for track in self._heard]
-        sound_bytes = sum(packet.size for track in sounds for packet in track.packets)
         made = self._copied() if self._original else None
-        if made is not None:
-            result = self._written(made, sounds)
-            if result[1].ok:
-                return self._finished(made, *result)
-        made = self._coded_within(sound_bytes)
-        result = self._written(made, sounds)
-        if not result[1].ok:
-            wrong = [
-                f"{c.name}: {c.expected} expected, {c.found} found" for c in result[1].checks if not c.ok
-            ]
+        finished = self._finished(made, sounds) if made else None
+        if finished is None or not finished.verification.ok:
+            sound_bytes = sum(packet.size for track in sounds for packet in track.packets)
+            finished = self._finished(self._coded_within(sound_bytes), sounds)
+        if not finished.verification.ok:
+            checks = finished.verification.checks
+            wrong = [f"{c.name}: {c.expected} expected, {c.found} found" for c in checks if not c.ok]
             raise EchoError(Code.RESULT_UNVERIFIED, "; ".join(wrong))
-        return self._finished(made, *result)
+        self._progress(STAGE, self._total, self._total)
+        return finished
 
     def _copied(self) -> _Made | None:
         """None when nothing can be copied, or the copy would be larger than allowed."""
@@ -115,13 +113,12 @@ class _Clip:
         if configuration is None or plan is None:
             return None
         joined = copying.splice(self._source, self._info, self._window, plan, configuration, self._pictures)
-        first = next(self._pictures.frames(self._window.pts[:1]))
         end = self._window.end - self._window.origin
         packets = list(timed(joined.units, end, self._window.time_base))
         track = Track(writing.copied_picture(self._source, self._info, joined.extradata), packets)
         video = self._info.video
         copied: Literal["all", "inner"] = "all" if plan.whole else "inner"
-        return _Made(track, self._window.shown(), copied, video.width, video.height, brightness(first))
+        return _Made(track, self._window.shown(), copied, video.width, video.height, joined.brightness)
 
     def _coded_within(self, sound_bytes: int) -> _Made:
         """Coded at constant quality, again with less where that is larger than allowed."""
@@ -152,9 +149,8 @@ class _Clip:
 
         coding = self._coding(first, rate_max)
         pictures: CodedPictures = coded(coding, noted())
-        units = [(packet.pts or 0, bytes(packet), packet.is_keyframe) for packet in pictures.packets]
         end = self._window.end - self._window.origin
-        packets = list(timed(units, end, self._window.time_base))
+        packets = list(timed(pictures.units, end, self._window.time_base))
         video = self._info.video
         turn = Orientation(video.rotation_deg, video.mirrored) if self._original else None
         track = Track(writing.coded_picture(coding, turn), packets)
@@ -213,51 +209,57 @@ class _Clip:
 
     def _sound(self, track: AudioInfo) -> Track:
         source, info, cut, window = self._source, self._info, self._cut, self._window
-        if self._original and copying.may_copy_sound(source, info, track, window, cut):
-            packets = copying.copied_sound(source, info, track, window)
-            return Track(writing.copied_sound(source, info, track), packets)
         layout = None if self._original else "stereo"
         samples = sound.read(
             source, info, track, window.origin_s, window.duration_s, layout, self._beat_again
         )
+        if self._loudest_s is None:
+            self._loudest_s = sound.loudest_s(samples, float(PREVIEW_S))
+        if self._original and copying.may_copy_sound(source, info, track, window, cut):
+            packets = copying.copied_sound(source, info, track, window)
+            return Track(writing.copied_sound(source, info, track), packets)
         samples = aac.fitting_rate(samples) if self._original else resampled(samples, aac.RATE)
         made = aac.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
         return Track(writing.coded_sound(made, track.language), made.packets)
 
-    def _written(self, made: _Made, sounds: list[Track]) -> tuple[MediaInfo, Verification]:
-        writing.write(self._out, [made.track, *sounds], self._window.time_base.denominator)
+    def _finished(self, made: _Made, sounds: list[Track]) -> ClipFile:
+        """Written, verified and pictured; whether it is good is in its verification."""
+        window, out = self._window, self._out
+        writing.write(out, [made.track, *sounds], window.time_base.denominator)
         expected = Expected(
-            shown=made.shown, tick=self._window.time_base, duration_s=self._window.duration_s,
+            shown=made.shown, tick=window.time_base, duration_s=window.duration_s,
             width=made.width, height=made.height, look=self._info.video if self._original else None,
             brightness=made.brightness, lufs=self._cut.lufs, bytes_max=self._cut.bytes_max,
             sounds=tuple(self._as_made(track) for track in self._heard),
         )  # fmt: skip
-        return verify(self._out, expected, self._beat)
+        stills = Stills(window.duration_s, self._preview_from_s())
+
+        def see(frame: VideoFrame, video: VideoInfo, at_s: Fraction) -> None:
+            stills.see(frame, video, at_s)
+            self._beat()
+
+        info, verification = verify(out, expected, see)
+        poster, preview = out.with_name("poster.jpg"), out.with_name("preview.webp")
+        if verification.ok:
+            stills.write_poster(poster)
+            stills.write_preview(preview)
+        origin = window.origin_s - self._info.video.start_s
+        turned = info.video.rotation_deg in (90, 270)
+        width, height = (made.height, made.width) if turned else (made.width, made.height)
+        return ClipFile(
+            start_s=round(float(origin), 3), end_s=round(float(origin + window.duration_s), 3),
+            width=width, height=height, copied=made.copied, info=info, verification=verification,
+            video=str(out), preview=str(preview), poster=str(poster),
+        )  # fmt: skip
 
     def _as_made(self, track: AudioInfo) -> AudioInfo:
         return track if self._original else track.model_copy(update={"channels": 2})
 
-    def _finished(self, made: _Made, info: MediaInfo, verification: Verification) -> ClipFile:
-        folder, origin = self._out.parent, self._window.origin_s - self._info.video.start_s
-        poster, preview = folder / "poster.jpg", folder / "preview.webp"
-        write_poster(self._out, info, poster)
-        write_preview(self._out, info, self._strongest_s(info), preview, self._beat_again)
-        turned = info.video.rotation_deg in (90, 270)
-        width, height = (made.height, made.width) if turned else (made.width, made.height)
-        self._progress(STAGE, self._total, self._total)
-        return ClipFile(
-            start_s=round(float(origin), 3), end_s=round(float(origin + self._window.duration_s), 3),
-            width=width, height=height, copied=made.copied, info=info, verification=verification,
-            video=str(self._out), preview=str(preview), poster=str(poster),
-        )  # fmt: skip
-
-    def _strongest_s(self, info: MediaInfo) -> float:
-        """Where the preview begins: at the loudest three seconds, without sound in the middle."""
-        if not info.audio:
-            return float(info.video.duration_s - PREVIEW_S) / 2
-        track = info.audio[0]
-        samples = sound.read(self._out, info, track, info.video.start_s, info.video.duration_s)
-        return sound.loudest_s(samples, float(PREVIEW_S))
+    def _preview_from_s(self) -> Fraction:
+        """At the loudest three seconds, without sound in the middle."""
+        if self._loudest_s is not None:
+            return Fraction(self._loudest_s)
+        return (self._window.duration_s - PREVIEW_S) / 2
 
     def _beat(self) -> None:
         self._done = min(self._done + 1, self._total - 1)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
@@ -15,6 +14,7 @@ from contracts.errors import EchoError
 from contracts.media import AudioInfo, Check, MediaInfo, MediaLimits, Verification, VideoInfo
 from media.clips import loudness, sound
 from media.clips.aac import PEAK_DBTP
+from media.clips.coding import brightness
 from media.opening import open_media, video_stream
 from media.probe import probe
 from media.verify import LENGTH_TOLERANCE_S, check, display, faststart, near, unreadable
@@ -25,6 +25,7 @@ BRIGHTNESS_TOLERANCE = 0.04
 LOUDNESS_TOLERANCE_LU = 1.0
 PEAK_TOLERANCE_DB = 0.1
 LIMITS = MediaLimits(side_px_min=2, bytes_max=2**63)
+See = Callable[[VideoFrame, VideoInfo, Fraction], None]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,11 @@ class Expected:
     bytes_max: int | None
 
 
-def verify(clip: Path, expected: Expected, on_frame: Callable[[], None]) -> tuple[MediaInfo, Verification]:
-    """What the clip is, and each fact checked. Never raises for a bad clip: it is in the checks."""
+def verify(clip: Path, expected: Expected, see: See) -> tuple[MediaInfo, Verification]:
+    """What the clip is, and each fact checked. Never raises for a bad clip: it is in the checks.
+
+    `see` is called with every frame, what the clip is, and the frame's time in seconds.
+    """
     try:
         info = probe(clip, LIMITS, declared_type="video/mp4")
     except EchoError as error:
@@ -59,7 +63,7 @@ def verify(clip: Path, expected: Expected, on_frame: Callable[[], None]) -> tupl
         check("size", f"{expected.width}x{expected.height}", f"{video.width}x{video.height}"),
         check("frames", len(expected.shown), video.frame_count),
         near("duration", expected.duration_s, video.duration_s, max(frame_s, OFFSET_TOLERANCE_S)),
-        *_decoded(clip, expected, on_frame),
+        *_decoded(clip, video, expected, see),
         *(display(expected.look, video) if expected.look else _plain(video)),
         *_sounds(clip, info, expected),
         check("index before media", "yes", "yes" if faststart(clip) else "no"),
@@ -72,16 +76,7 @@ def verify(clip: Path, expected: Expected, on_frame: Callable[[], None]) -> tupl
     return info, Verification(checks=tuple(checks))
 
 
-def brightness(frame: VideoFrame) -> float:
-    """Mean luma, as a share of the largest code value."""
-    plane = frame.planes[0]
-    bits = frame.format.components[0].bits
-    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
-    return float(rows[:, : plane.width].mean()) / (2**bits - 1)
-
-
-def _decoded(clip: Path, expected: Expected, on_frame: Callable[[], None]) -> list[Check]:
+def _decoded(clip: Path, video: VideoInfo, expected: Expected, see: See) -> list[Check]:
     shown: list[Fraction] = []
     found_brightness, fault = 0.0, "none"
     with open_media(clip, "mp4") as container:
@@ -94,7 +89,7 @@ def _decoded(clip: Path, expected: Expected, on_frame: Callable[[], None]) -> li
                 if frame.is_corrupt and fault == "none":
                     fault = f"frame {len(shown)} is damaged"
                 shown.append((frame.pts or 0) * (stream.time_base or Fraction(0)))
-                on_frame()
+                see(frame, video, shown[-1])
         except FFmpegError as error:
             fault = f"frame {len(shown)} cannot be decoded: {error.strerror}"
     return [

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dev.clips.writer import Look, Sound
+from contracts.media import MediaLimits
+from dev.clips.writer import Look, Sound, write
+from media.probe import probe
 from tests.media.clips.sources import X264, Source, make
 
-VARIABLE_MS = np.concatenate([[0], np.cumsum([(33, 34, 50, 20, 33, 70, 33, 25, 41, 60)[i % 10] for i in range(80)])])
+VARIABLE_MS = np.concatenate(
+    [[0], np.cumsum([(33, 34, 50, 20, 33, 70, 33, 25, 41, 60)[i % 10] for i in range(80)])]
+)
 HEVC = Look(
     codec="libx265", options={"preset": "ultrafast", "x265-params": "keyint=30:bframes=3:log-level=error"}
 )
@@ -22,7 +26,9 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
     "hevc": lambda folder: make(folder / "hevc.mp4", look=HEVC),
     "matroska": lambda folder: make(folder / "m.mkv"),
     "silent": lambda folder: make(folder / "silent.mp4", sounds=[]),
-    "anamorphic": lambda folder: make(folder / "ana.mp4", look=Look(options=X264, sample_aspect=Fraction(4, 3))),
+    "anamorphic": lambda folder: make(
+        folder / "ana.mp4", look=Look(options=X264, sample_aspect=Fraction(4, 3))
+    ),
     "turned_90": lambda folder: make(folder / "r90.mp4", look=Look(options=X264, rotation_ccw=-90)),
     "turned_180": lambda folder: make(folder / "r180.mp4", look=Look(options=X264, rotation_ccw=-180)),
     "turned_270": lambda folder: make(folder / "r270.mp4", look=Look(options=X264, rotation_ccw=-270)),
@@ -41,6 +47,20 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
         folder / "late_picture.mp4", [1 + Fraction(number, 30) for number in range(120)]
     ),
 }
+
+
+def _noise(folder: Path) -> Source:
+    """What no encoder makes small."""
+    random = np.random.default_rng(2)
+    pictures = [
+        (Fraction(number, 30), random.integers(0, 256, (180, 320, 3)).astype(np.uint8))
+        for number in range(60)
+    ]
+    path = write(folder / "noise.mp4", pictures, look=Look(options=X264))
+    return Source(path, probe(path, MediaLimits()), tuple(time for time, _ in pictures))
+
+
+MAKERS["noise"] = _noise
 
 
 @pytest.fixture(scope="session")

@@ -82,9 +82,9 @@ def make(
     if sounds is None:
         sounds = [Sound(duration_s=times[-1] + Fraction(1, 30))]
     look = look or Look(options=X264)
-    tick = {"tick": Fraction(1, 1000)} if path.suffix == ".mkv" else {}
+    tick = Fraction(1, 1000 if path.suffix == ".mkv" else 90_000)
     pictures = [(time, _as_coded(drawn(number, size), look)) for number, time in enumerate(times)]
-    write(path, pictures, look=look, sounds=sounds, **tick)
+    write(path, pictures, look=look, sounds=sounds, tick=tick)
     return Source(path, probe(path, MediaLimits()), times)
 
 
@@ -103,7 +103,8 @@ def decoded(clip: ClipFile | Path) -> list[tuple[Fraction, Picture]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         tick = stream.time_base or Fraction(0)
-        return [((f.pts or 0) * tick, f.to_ndarray(format="rgb24")) for f in container.decode(stream)]
+        frames = list(container.decode(stream))
+    return [((f.pts or 0) * tick, np.asarray(f.to_ndarray(format="rgb24"), np.uint8)) for f in frames]
 
 
 def upright(picture: Picture, info: MediaInfo) -> Picture:

@@ -86,7 +86,10 @@ def test_turned_and_mirrored_sources_are_shown_upright(source, tmp_path, name, f
     assert shown_numbers(clip) == list(range(15, 45))
     if form == ORIGINAL:
         video = source(name).info.video
-        assert (clip.info.video.rotation_deg, clip.info.video.mirrored) == (video.rotation_deg, video.mirrored)
+        assert (clip.info.video.rotation_deg, clip.info.video.mirrored) == (
+            video.rotation_deg,
+            video.mirrored,
+        )
 
 
 def test_pixels_that_are_not_square_become_square(source, tmp_path):
@@ -139,7 +142,9 @@ def test_the_whole_video_is_a_clip_too(source, tmp_path):
 
 
 def test_a_picture_that_stands_still_is_cut_in_time(tmp_path):
-    times = [Fraction(number, 30) for number in range(30)] + [Fraction(100 + number, 30) for number in range(30)]
+    times = [Fraction(number, 30) for number in range(30)] + [
+        Fraction(100 + number, 30) for number in range(30)
+    ]
     clip = make(tmp_path / "still.mp4", times, sounds=[]).cut(tmp_path, 2.0, 3.9, ORIGINAL)
     assert clip.start_s == 2.0
     assert shown_numbers(clip) == list(range(29, 47))

@@ -1,0 +1,1 @@
+"""Cutting clips against plain ffmpeg."""
