@@ -41,6 +41,23 @@ def skip_priming(path: Path, track: int, priming: int, sample_rate: int, movie_t
         file.write(struct.pack(layout, duration, priming, 1, 0))
 
 
+def set_duration(path: Path, track: int, duration: int) -> None:
+    """Lets track number `track` (from 0) end after `duration` ticks of the movie; what it holds beyond is not shown.
+
+    Raises EchoError RESULT_UNVERIFIED when the edit list is not one entry.
+    """
+    with path.open("r+b") as file:
+        box = _edit_list(file, path.stat().st_size, track)
+        file.seek(box.start)
+        version, count = struct.unpack(">B3xI", file.read(8))
+        layout = ENTRIES[version]
+        if count != 1:
+            raise EchoError(Code.RESULT_UNVERIFIED, f"track {track} has {count} edits")
+        _, *rest = struct.unpack(layout, file.read(struct.calcsize(layout)))
+        file.seek(box.start + 8)
+        file.write(struct.pack(layout, duration, *rest))
+
+
 def _edit_list(file: BinaryIO, size: int, track: int) -> Box:
     movie = next(box for box in boxes(file, 0, size) if box.kind == b"moov")
     tracks = [box for box in boxes(file, movie.start, movie.end) if box.kind == b"trak"]

@@ -77,6 +77,29 @@ def plan_splice(window: Window, fade_s: float) -> Splice | None:
     )
 
 
+def whole_groups(window: Window, info: MediaInfo, fade_s: float) -> tuple[Coded, ...]:
+    """HEVC pictures, in decoding order, of which some before and after the clip are hidden by the edit list; empty
+    when that cannot be. Their parameter sets have ids that no encoder lets us choose, so nothing can be joined."""
+    if (
+        info.video.codec != "hevc"
+        or info.container not in ("mp4", "mov")
+        or fade_s
+        or window.origin != window.pts[0]
+    ):
+        return ()
+    begin = window.key_before(window.pts[0])
+    if not any(frame.key and frame.pts == begin for frame in window.coded):
+        return ()
+    start = next(index for index, frame in enumerate(window.coded) if frame.pts == begin)
+    # Leading pictures of an open group need what is before it, and are shown before it.
+    usable = [frame for frame in window.coded[start:] if frame.pts >= begin]
+    last = next(index for index, frame in enumerate(usable) if frame.pts == window.pts[-1])
+    needed = set(window.pts)
+    while needed - {frame.pts for frame in usable[: last + 1]}:
+        last += 1
+    return tuple(usable[: last + 1])
+
+
 def joinable(source: Path, info: MediaInfo) -> avc.Configuration | None:
     """The source's decoder configuration, if pictures of ours can be joined to it in one MP4 track."""
     video = info.video
@@ -124,7 +147,7 @@ def splice(
     if plan.head:
         made = coded(coding, chain([first], head))
         extradata, units = made.context.extradata or b"", made.units
-    units += _copied(source, info, window, plan.inner)
+    units += copied(source, info, window, plan.inner)
     if plan.tail:
         made = coded(coding, pictures.frames(plan.tail))
         extradata = made.context.extradata or b""
@@ -132,8 +155,11 @@ def splice(
     return Spliced(units, configuration.with_sets_of(avc.parse(extradata)), light)
 
 
-def _copied(source: Path, info: MediaInfo, window: Window, inner: tuple[Coded, ...]) -> Iterator[Unit]:
-    shown = dict(zip(window.pts, window.shown(), strict=True))
+def copied(source: Path, info: MediaInfo, window: Window, inner: tuple[Coded, ...]) -> Iterator[Unit]:
+    """Times before 0 are of pictures that only decoders need."""
+    shown = {frame.pts: frame.pts - window.origin for frame in inner}
+    shown |= dict(zip(window.pts, window.shown(), strict=True))
+    wanted = {frame.pts for frame in inner}
     with open_media(source, info.container) as container:
         stream = video_stream(container)
         container.seek(window.key_before(inner[0].pts), stream=stream)
@@ -141,7 +167,7 @@ def _copied(source: Path, info: MediaInfo, window: Window, inner: tuple[Coded, .
         for packet in container.demux(stream):
             pts = shown_pts(packet, stream)
             started = started or pts == inner[0].pts
-            if pts is None or not started:
+            if pts is None or not started or pts not in wanted:
                 continue
             yield shown[pts], bytes(packet), packet.is_keyframe
             left -= 1

@@ -26,7 +26,7 @@ from media.clips.preview import PREVIEW_S, Stills
 from media.clips.ranges import judged
 from media.clips.reframe import BT709, Reframer, centre_at
 from media.clips.verify import Expected, verify
-from media.clips.window import Window, read_window
+from media.clips.window import Coded, Window, read_window
 from media.clips.writing import Track
 from media.encode import Encoding
 from media.orientation import Orientation
@@ -107,7 +107,9 @@ class _Clip:
         return finished
 
     def _copied(self) -> _Made | None:
-        """None when nothing can be copied, or the copy would be larger than allowed."""
+        """None when nothing can be copied."""
+        if groups := copying.whole_groups(self._window, self._info, self._cut.fade_s):
+            return self._hidden(groups)
         configuration = copying.joinable(self._source, self._info)
         plan = copying.plan_splice(self._window, self._cut.fade_s) if configuration else None
         if configuration is None or plan is None:
@@ -116,9 +118,19 @@ class _Clip:
         end = self._window.end - self._window.origin
         packets = list(timed(joined.units, end, self._window.time_base))
         track = Track(writing.copied_picture(self._source, self._info, joined.extradata), packets)
+        return self._as_source(track, "all" if plan.whole else "inner", joined.brightness)
+
+    def _hidden(self, groups: tuple[Coded, ...]) -> _Made:
+        window = self._window
+        units = list(copying.copied(self._source, self._info, window, groups))
+        end = max(window.end, max(frame.pts for frame in groups) + 1) - window.origin
+        packets = list(timed(units, end, window.time_base))
+        track = Track(writing.copied_picture(self._source, self._info), packets, window.duration_s)
+        return self._as_source(track, "all", brightness(next(self._pictures.frames(window.pts[:1]))))
+
+    def _as_source(self, track: Track, copied: Literal["all", "inner"], light: float) -> _Made:
         video = self._info.video
-        copied: Literal["all", "inner"] = "all" if plan.whole else "inner"
-        return _Made(track, self._window.shown(), copied, video.width, video.height, joined.brightness)
+        return _Made(track, self._window.shown(), copied, video.width, video.height, light)
 
     def _coded_within(self, sound_bytes: int) -> _Made:
         """Coded at constant quality, again with less where that is larger than allowed."""

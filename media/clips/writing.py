@@ -18,6 +18,7 @@ from av.stream import Stream
 from contracts.media import AudioInfo, MediaInfo
 from media.clips import aac
 from media.clips.coding import Coding
+from media.editlist import set_duration
 from media.manifest import publish
 from media.mux import INDEX_BYTES, INDEX_BYTES_PER_PACKET
 from media.opening import open_media, video_stream
@@ -32,6 +33,8 @@ class Track:
 
     declare: Callable[[OutputContainer], Stream]
     packets: list[Packet]
+    shown_s: Fraction | None = None
+    """How much of it is shown; None: all, from time 0 on."""
 
 
 def write(path: Path, tracks: list[Track], timescale: int) -> None:
@@ -46,6 +49,9 @@ def write(path: Path, tracks: list[Track], timescale: int) -> None:
             feeds = [_feed(track, track.declare(container)) for track in tracks]
             for _, packet in heapq.merge(*feeds, key=lambda timed: timed[0]):
                 container.mux(packet)
+        for number, track in enumerate(tracks):
+            if track.shown_s is not None:
+                set_duration(partial, number, round(track.shown_s * MOVIE_TIMESCALE))
         publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -70,11 +76,19 @@ def coded_picture(coding: Coding, orientation: Orientation | None) -> Callable[[
     return declare
 
 
-def copied_picture(source: Path, info: MediaInfo, extradata: bytes) -> Callable[[OutputContainer], Stream]:
+def copied_picture(
+    source: Path, info: MediaInfo, extradata: bytes | None = None
+) -> Callable[[OutputContainer], Stream]:
+    """`extradata`: another decoder configuration than the source's."""
+
     def declare(container: OutputContainer) -> Stream:
         with open_media(source, info.container) as original:
-            stream = container.add_stream_from_template(video_stream(original))
-        stream.codec_context.extradata = extradata
+            template = video_stream(original)
+            stream = container.add_stream_from_template(template)
+            if extradata is None:
+                # Whether parameter sets lie in the header alone, which Apple's players ask for.
+                stream.codec_context.codec_tag = template.codec_context.codec_tag
+        stream.codec_context.extradata = extradata or stream.codec_context.extradata
         return stream
 
     return declare

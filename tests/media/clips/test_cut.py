@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFormat
 from dev.clips.writer import Sound
+from media.ffmpeg.command import executable
 from media.opening import open_media, video_stream
 from tests.media.clips.sources import (
     clicks,
@@ -17,6 +19,7 @@ from tests.media.clips.sources import (
     expected_clicks,
     grey,
     make,
+    number_in,
     shown_numbers,
 )
 from tests.media.joined import heard
@@ -74,9 +77,30 @@ def test_both_parameter_sets_lie_in_the_one_header(source, tmp_path):
     assert (len(configuration.sps), len(configuration.pps)) == (2, 2)
 
 
-@pytest.mark.parametrize("name", ["open_gop", "hevc"])
-def test_what_cannot_be_joined_cleanly_is_coded_anew(source, tmp_path, name):
-    assert source(name).cut(tmp_path, 1.1, 2.9, ORIGINAL).copied == "none"
+def test_hevc_is_copied_in_whole_groups_whose_ends_are_hidden(source, tmp_path):
+    clip = source("hevc").cut(tmp_path, 0.7, 2.45, ORIGINAL, lufs=None)
+    originals = [picture for _, picture in decoded(source("hevc").path)]
+    numbers = source("hevc").numbers(0.7, 2.45)
+    assert clip.copied == "all"
+    made = [picture for _, picture in decoded(clip)]
+    assert all(np.array_equal(a, originals[b]) for a, b in zip(made, numbers, strict=True))
+    assert clip.info.video.frame_count == len(numbers)
+
+
+@pytest.mark.parametrize(("name", "wishes"), [("open_gop", {}), ("hevc", {"fade_s": 0.2})])
+def test_what_cannot_be_joined_cleanly_is_coded_anew(source, tmp_path, name, wishes):
+    assert source(name).cut(tmp_path, 1.1, 2.9, ORIGINAL, **wishes).copied == "none"
+
+
+@pytest.mark.parametrize("name", ["plain", "hevc"])
+def test_another_ffmpeg_decodes_the_same_frames(source, tmp_path, name):
+    clip = source(name).cut(tmp_path, 0.5, 3.5, ORIGINAL)
+    rows = [*("-f", "rawvideo", "-pix_fmt", "rgb24"), "-fps_mode", "passthrough", "pipe:1"]
+    command = [executable(), "-v", "error", "-i", clip.video, "-map", "0:v", *rows]
+    raw = subprocess.run(command, capture_output=True, check=True)
+    pictures = np.frombuffer(raw.stdout, np.uint8).reshape(-1, 180, 320, 3)
+    assert raw.stderr == b""
+    assert [number_in(picture) for picture in pictures] == source(name).numbers(0.5, 3.5)
 
 
 @pytest.mark.parametrize("form", [ORIGINAL, ClipFormat.VERTICAL, ClipFormat.SQUARE])
