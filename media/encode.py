@@ -135,13 +135,18 @@ def _options(encoding: Encoding, gop: int) -> dict[str, str]:
     if encoding.codec == "libx264":
         # `stitchable`: x264 keeps headers free of choices that depend on the content.
         params = f"stitchable=1:open-gop=0:keyint={gop}:rc-lookahead={lookahead}"
-        # x264's AVX-512 code gives one in five runs another bitstream (its mbtree reads memory that nobody set);
-        # with AVX2 the same pictures always become the same bytes, as fast.
-        if cv2.checkHardwareSupport(CPU_AVX2):
-            params += ":asm=AVX2"
-        return X264 | {"x264-params": params}
+        return X264 | {"x264-params": params + repeatable()}
     params = f"open-gop=0:keyint={gop}:repeat-headers=0:rc-lookahead={lookahead}:pools=none:frame-threads=1"
     return X265 | {"x265-params": f"{params}:log-level=error"}
+
+
+def repeatable() -> str:
+    """More x264 parameters, with which the same pictures always become the same bytes.
+
+    x264's AVX-512 code gives one in five runs another bitstream (its mbtree reads memory that nobody set); its AVX2
+    code does not, and is as fast.
+    """
+    return ":asm=AVX2" if cv2.checkHardwareSupport(CPU_AVX2) else ""
 
 
 def tag(context: VideoCodecContext, color: ColorInfo) -> None:

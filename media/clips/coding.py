@@ -80,10 +80,6 @@ class CodedPictures:
     context: VideoCodecContext
 
     @property
-    def bytes(self) -> int:
-        return sum(packet.size for packet in self.packets)
-
-    @property
     def units(self) -> list[Unit]:
         return [(packet.pts or 0, bytes(packet), packet.is_keyframe) for packet in self.packets]
 

@@ -23,6 +23,7 @@ from media.clips.coding import Coding, Unit, brightness, coded
 from media.clips.pictures import Pictures
 from media.clips.window import Coded, Window
 from media.decode import shown_pts
+from media.encode import repeatable
 from media.opening import codec_name, open_media, video_stream
 
 EDGES = {"preset": "veryfast", "crf": "16", "bf": "0"}
@@ -136,7 +137,7 @@ def splice(
         options=EDGES | {
             "profile": avc.PROFILES[configuration.profile],
             "level": f"{configuration.level // 10}.{configuration.level % 10}",
-            "x264-params": f"sps-id={number}:annexb=0",
+            "x264-params": f"sps-id={number}:annexb=0{repeatable()}",
         },
     )  # fmt: skip
     # Without a head, the first picture is a key frame, and decoded only to be compared with.

@@ -7,8 +7,6 @@ copying: then the source was stranger than its headers say, and the user need no
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -19,32 +17,18 @@ from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFile, ClipFormat, Cut
 from contracts.media import AudioInfo, MediaInfo, VideoInfo
 from media.clips import aac, copying, sound, writing
-from media.clips.coding import THREADS, CodedPictures, Coding, brightness, coded, timed
+from media.clips.anew import Anew
+from media.clips.coding import brightness, timed
 from media.clips.loudness import resampled
 from media.clips.pictures import Pictures
 from media.clips.preview import PREVIEW_S, Stills
 from media.clips.ranges import judged
-from media.clips.reframe import BT709, Reframer, centre_at
 from media.clips.verify import Expected, verify
 from media.clips.window import Coded, Window, read_window
-from media.clips.writing import Track
-from media.encode import Encoding
-from media.orientation import Orientation
+from media.clips.writing import Made, Track
 from media.progress import Progress, silent
 
 STAGE = "clip"
-FPS_MAX = 60
-"""Of social media; frames beyond it are left out."""
-SOCIAL = {"preset": "veryfast", "crf": "20", "profile": "high"}
-SOCIAL_BITS_PER_PIXEL_S = 6
-"""Bound of the picture's bit rate: 12 Mbit/s for 1080x1920, above what the sites themselves keep."""
-ORIGINAL = {"libx264": {"preset": "veryfast", "crf": "17"}, "libx265": {"preset": "superfast", "crf": "18"}}
-"""As results of an enhancement: docs/adr/012."""
-PICTURE_BITS_S_MIN = 150_000
-"""Below this no one would take it for a video."""
-CONTAINER_SHARE = 0.02
-ATTEMPTS = 4
-"""To meet a bound on the size."""
 
 
 def cut_clip(source: Path, info: MediaInfo, cut: Cut, out_dir: Path, progress: Progress = silent) -> ClipFile:
@@ -59,18 +43,6 @@ def cut_clip(source: Path, info: MediaInfo, cut: Cut, out_dir: Path, progress: P
     window = read_window(source, info, Fraction(start_s), Fraction(end_s))
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out_dir) as scratch:
         return _Clip(source, info, cut, window, out_dir, Path(scratch), progress).make()
-
-
-@dataclass(frozen=True)
-class _Made:
-    """The pictures of a clip, ready to be written."""
-
-    track: Track
-    shown: list[int]
-    copied: Literal["all", "inner", "none"]
-    width: int
-    height: int
-    brightness: float
 
 
 class _Clip:
@@ -94,11 +66,11 @@ class _Clip:
 
     def make(self) -> ClipFile:
         sounds = [self._sound(track) for track in self._heard]
-        made = self._copied() if self._original else None
-        finished = self._finished(made, sounds) if made else None
+        sound_bytes = sum(track.bytes for track in sounds)
+        finished = self._of_copies(sounds, sound_bytes) if self._original else None
         if finished is None or not finished.verification.ok:
-            sound_bytes = sum(packet.size for track in sounds for packet in track.packets)
-            finished = self._finished(self._coded_within(sound_bytes), sounds)
+            anew = Anew(self._info, self._cut, self._window, self._pictures, self._scratch)
+            finished = self._finished(anew.within(sound_bytes), sounds)
         if not finished.verification.ok:
             checks = finished.verification.checks
             wrong = [f"{c.name}: {c.expected} expected, {c.found} found" for c in checks if not c.ok]
@@ -106,7 +78,20 @@ class _Clip:
         self._progress(STAGE, self._total, self._total)
         return finished
 
-    def _copied(self) -> _Made | None:
+    def _of_copies(self, sounds: list[Track], sound_bytes: int) -> ClipFile | None:
+        """None when nothing can be copied, or the copy would be larger than allowed."""
+        made = self._copied()
+        bound = self._cut.bytes_max
+        if made is None or (bound is not None and made.track.bytes + sound_bytes > bound):
+            return None
+        try:
+            return self._finished(made, sounds)
+        except EchoError as error:
+            if error.code != Code.RESULT_UNVERIFIED:
+                raise
+            return None
+
+    def _copied(self) -> Made | None:
         """None when nothing can be copied."""
         if groups := copying.whole_groups(self._window, self._info, self._cut.fade_s):
             return self._hidden(groups)
@@ -120,7 +105,7 @@ class _Clip:
         track = Track(writing.copied_picture(self._source, self._info, joined.extradata), packets)
         return self._as_source(track, "all" if plan.whole else "inner", joined.brightness)
 
-    def _hidden(self, groups: tuple[Coded, ...]) -> _Made:
+    def _hidden(self, groups: tuple[Coded, ...]) -> Made:
         window = self._window
         units = list(copying.copied(self._source, self._info, window, groups))
         end = max(window.end, max(frame.pts for frame in groups) + 1) - window.origin
@@ -128,96 +113,9 @@ class _Clip:
         track = Track(writing.copied_picture(self._source, self._info), packets, window.duration_s)
         return self._as_source(track, "all", brightness(next(self._pictures.frames(window.pts[:1]))))
 
-    def _as_source(self, track: Track, copied: Literal["all", "inner"], light: float) -> _Made:
+    def _as_source(self, track: Track, copied: Literal["all", "inner"], light: float) -> Made:
         video = self._info.video
-        return _Made(track, self._window.shown(), copied, video.width, video.height, light)
-
-    def _coded_within(self, sound_bytes: int) -> _Made:
-        """Coded at constant quality, again with less where that is larger than allowed."""
-        duration_s = float(self._window.duration_s)
-        allowed = None
-        if self._cut.bytes_max is not None:
-            allowed = self._cut.bytes_max * (1 - CONTAINER_SHARE) - sound_bytes - writing.INDEX_BYTES
-        rate = None if allowed is None else int(8 * allowed / duration_s)
-        for _ in range(ATTEMPTS):
-            if rate is not None and rate < PICTURE_BITS_S_MIN:
-                break
-            made, size = self._coded(rate)
-            if allowed is None or size <= allowed:
-                return made
-            rate = int((rate or 0) * 0.95 * allowed / size)
-        raise EchoError(Code.CLIP_TOO_LARGE, f"{duration_s:.1f} s", {"bytes_max": self._cut.bytes_max or 0})
-
-    def _coded(self, rate_max: int | None) -> tuple[_Made, int]:
-        frames = self._original_frames() if self._original else self._reframed()
-        first = next(frames)
-        bright, shown = brightness(first), [first.pts or 0]
-
-        def noted() -> Iterator[VideoFrame]:
-            yield first
-            for frame in frames:
-                shown.append(frame.pts or 0)
-                yield frame
-
-        coding = self._coding(first, rate_max)
-        pictures: CodedPictures = coded(coding, noted())
-        end = self._window.end - self._window.origin
-        packets = list(timed(pictures.units, end, self._window.time_base))
-        video = self._info.video
-        turn = Orientation(video.rotation_deg, video.mirrored) if self._original else None
-        track = Track(writing.coded_picture(coding, turn), packets)
-        return _Made(track, shown, "none", first.width, first.height, bright), pictures.bytes
-
-    def _coding(self, frame: VideoFrame, rate_max: int | None) -> Coding:
-        video, model = self._info.video, self._pictures.model
-        encoding = Encoding.of(video, model, frame.width, frame.height, video.average_fps)
-        codec, color, aspect, options = encoding.codec, encoding.color, video.sample_aspect, ORIGINAL
-        if self._original:
-            chosen = dict(options[codec])
-            if codec == "libx265":
-                chosen["x265-params"] = f"log-level=error:pools={THREADS}:repeat-headers=0"
-        else:
-            codec, color, aspect, chosen = "libx264", BT709, Fraction(1), dict(SOCIAL)
-            usual = SOCIAL_BITS_PER_PIXEL_S * frame.width * frame.height
-            rate_max = min(usual, rate_max or usual)
-        if rate_max is not None:
-            chosen |= {"maxrate": str(rate_max), "bufsize": str(rate_max)}
-        return Coding(
-            codec, frame.format.name, frame.width, frame.height, self._window.time_base, video.average_fps,
-            color, aspect, chosen,
-        )  # fmt: skip
-
-    def _original_frames(self) -> Iterator[VideoFrame]:
-        """In the one shape that encoders and devices take: 4:2:0 with even sides."""
-        form = "yuv420p" if self._pictures.model.depth == 8 else "yuv420p10le"
-        for frame in self._pictures.frames(self._window.pts):
-            pts = frame.pts
-            if frame.format.name != form or frame.width % 2 or frame.height % 2:
-                frame = frame.reformat(frame.width // 2 * 2, frame.height // 2 * 2, form)
-                frame.pts = pts
-            yield frame
-
-    def _reframed(self) -> Iterator[VideoFrame]:
-        reframer: Reframer | None = None
-        due = Fraction(0)
-        for frame in self._pictures.frames(self._window.pts):
-            if reframer is None:
-                reframer = Reframer(
-                    self._info.video, self._pictures.model, frame.format.name, self._cut.format, self._scratch
-                )
-            at = (frame.pts or 0) * self._window.time_base
-            if at < due:
-                continue
-            due = self._next_due(due, at)
-            yield reframer.apply(
-                frame, centre_at(self._cut.path, float(self._window.origin_s - self._info.video.start_s + at))
-            )
-
-    def _next_due(self, due: Fraction, at: Fraction) -> Fraction:
-        """Sources of up to 60 frames a second keep all, also those whose times jitter."""
-        if self._info.video.average_fps <= FPS_MAX * Fraction(101, 100):
-            return Fraction(0)
-        return max(due + Fraction(1, FPS_MAX), at)
+        return Made(track, self._window.shown(), copied, video.width, video.height, light)
 
     def _sound(self, track: AudioInfo) -> Track:
         source, info, cut, window = self._source, self._info, self._cut, self._window
@@ -234,7 +132,7 @@ class _Clip:
         made = aac.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
         return Track(writing.coded_sound(made, track.language), made.packets)
 
-    def _finished(self, made: _Made, sounds: list[Track]) -> ClipFile:
+    def _finished(self, made: Made, sounds: list[Track]) -> ClipFile:
         """Written, verified and pictured; whether it is good is in its verification."""
         window, out = self._window, self._out
         writing.write(out, [made.track, *sounds], window.time_base.denominator)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.audio.stream import AudioStream
@@ -35,6 +36,25 @@ class Track:
     packets: list[Packet]
     shown_s: Fraction | None = None
     """How much of it is shown; None: all, from time 0 on."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(packet.size for packet in self.packets)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The pictures of a clip, ready to be written."""
+
+    track: Track
+    shown: list[int]
+    """When, in ticks of the window's time base from the clip's first frame on."""
+    copied: Literal["all", "inner", "none"]
+    width: int
+    """As coded, before any turn."""
+    height: int
+    brightness: float
+    """Of the first picture, before it was coded here."""
 
 
 def write(path: Path, tracks: list[Track], timescale: int) -> None:

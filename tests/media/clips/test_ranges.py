@@ -111,25 +111,25 @@ def test_a_range_of_the_users_own_is_cut_as_it_was_given():
 seconds = st.floats(0, 400, allow_nan=False)
 
 
-def inside(start_s: float, end_s: float, duration_s: float) -> bool:
-    return start_s < min(end_s, duration_s) and end_s <= duration_s + END_TOLERANCE_S
+shares = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
 
 
-@given(seconds, seconds, st.floats(0.1, 400))
-def test_a_range_in_the_video_stays_but_for_the_tolerance(start_s, end_s, duration_s):
-    assume(inside(start_s, end_s, duration_s))
-    first, last = judged(start_s, end_s, duration_s)
-    assert first == start_s
-    assert first < last <= duration_s
-    assert abs(last - end_s) <= END_TOLERANCE_S
+@given(shares, st.floats(0.1, 400), st.floats(0, END_TOLERANCE_S * 0.99))
+def test_a_range_in_the_video_stays_but_for_the_tolerance(borders, duration_s, beyond_s):
+    start_s, end_s = (share * duration_s for share in borders)
+    assume(start_s < end_s)
+    assert judged(start_s, end_s, duration_s) == (start_s, end_s)
+    assert judged(start_s, duration_s + beyond_s, duration_s) == (start_s, duration_s)
 
 
-@given(seconds, seconds, st.floats(0.1, 400))
-def test_a_range_outside_the_video_is_refused(start_s, end_s, duration_s):
-    assume(not inside(start_s, end_s, duration_s))
-    with pytest.raises(EchoError) as refused:
-        judged(start_s, end_s, duration_s)
-    assert refused.value.code in (Code.RANGE_OUTSIDE, Code.CLIP_LONGER_THAN_VIDEO)
+@given(shares, st.floats(0.1, 400), st.floats(END_TOLERANCE_S * 1.01, 100))
+def test_a_range_outside_the_video_is_refused(borders, duration_s, beyond_s):
+    start_s, end_s = (share * duration_s for share in borders)
+    outside = [(start_s, duration_s + beyond_s), (duration_s + beyond_s, 1 + duration_s + beyond_s)]
+    for wrong in [*outside, (end_s, end_s), (-beyond_s, end_s)]:
+        with pytest.raises(EchoError) as refused:
+            judged(*wrong, duration_s)
+        assert refused.value.code in (Code.RANGE_OUTSIDE, Code.CLIP_LONGER_THAN_VIDEO)
 
 
 bars = st.lists(seconds, max_size=40).map(sorted)
