@@ -53,10 +53,9 @@ def plan_splice(window: Window, fade_s: float) -> Splice | None:
     first, last = window.origin + fade, window.end - fade
     if fade == 0 and window.origin == window.pts[0]:
         first = window.pts[0]
-    inside = [pts for pts in window.pts if first <= pts]
-    start = next(
-        (index for index, frame in enumerate(window.coded) if frame.idr and frame.pts in set(inside)), None
-    )
+    inside = {pts for pts in window.pts if first <= pts}
+    places = (index for index, frame in enumerate(window.coded) if frame.idr and frame.pts in inside)
+    start = next(places, None)
     if start is None:
         return None
     begin = window.coded[start].pts
@@ -64,7 +63,7 @@ def plan_splice(window: Window, fade_s: float) -> Splice | None:
     count, latest, highest = 0, 0, begin
     for number, frame in enumerate(window.coded[start:], start=1):
         highest = max(highest, frame.pts)
-        if highest > window.pts[-1] or (fade and highest > last):
+        if number > len(expected) or highest > window.pts[-1] or (fade and highest > last):
             break
         # All frames up to the highest are there: nothing shown is missing, nothing more is shown.
         if expected[number - 1] == highest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,19 @@ def test_a_clip_shows_exactly_the_frames_of_its_range_and_clicks_when_they_do(so
 def test_the_sound_stays_with_the_picture_when_it_is_coded_anew(source, tmp_path):
     clip = source("plain").cut(tmp_path, 0.7, 2.45, ORIGINAL, lufs=-14.0)
     assert clicks(clip) == pytest.approx(expected_clicks(clip), abs=CLICK_TOLERANCE_S)
+
+
+def test_sound_of_which_nothing_is_asked_is_copied_to_the_byte(source, tmp_path):
+    clip = source("plain").cut(tmp_path, 1.52, 3.4, ORIGINAL, lufs=None)
+    packets = sound_packets(tmp_path / "clip.mp4")
+    assert b"".join(packets) in b"".join(sound_packets(source("plain").path))
+    assert len(packets) >= 85
+    assert clicks(clip) == pytest.approx([1.75, 2.25, 2.75, 3.25], abs=CLICK_TOLERANCE_S)
+
+
+def sound_packets(path: Path) -> list[bytes]:
+    with open_media(path, "mp4") as container:
+        return [bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +171,7 @@ def test_the_whole_video_is_a_clip_too(source, tmp_path):
     clip = source("plain").cut(tmp_path, 0.0, 4.05, ORIGINAL, lufs=None)
     assert clip.copied == "all"
     assert shown_numbers(clip) == list(range(120))
+    assert clicks(clip) == pytest.approx(expected_clicks(clip), abs=CLICK_TOLERANCE_S)
     assert clip.end_s == 4.0
 
 
