@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,25 +37,26 @@ NEXT_TRY = 0.95
 """Of what the last try would have needed."""
 
 
+@dataclass(frozen=True)
 class Anew:
-    """`scratch` is a folder for what the filters read."""
+    info: MediaInfo
+    """Of the source."""
+    cut: Cut
+    window: Window
+    pictures: Pictures
+    scratch: Path
+    """A folder for what the filters read."""
 
-    def __init__(self, info: MediaInfo, cut: Cut, window: Window, pictures: Pictures, scratch: Path) -> None:
-        self._info, self._cut, self._window, self._pictures, self._scratch = (
-            info,
-            cut,
-            window,
-            pictures,
-            scratch,
-        )
-        self._original = cut.format == ClipFormat.ORIGINAL
+    @property
+    def original(self) -> bool:
+        return self.cut.format == ClipFormat.ORIGINAL
 
     def within(self, sound_bytes: int) -> Made:
         """Coded at constant quality, again with less where that is larger than allowed."""
-        duration_s = float(self._window.duration_s)
+        duration_s = float(self.window.duration_s)
         allowed = None
-        if self._cut.bytes_max is not None:
-            allowed = self._cut.bytes_max * (1 - CONTAINER_SHARE) - sound_bytes - writing.INDEX_BYTES
+        if self.cut.bytes_max is not None:
+            allowed = self.cut.bytes_max * (1 - CONTAINER_SHARE) - sound_bytes - writing.INDEX_BYTES
         rate = None if allowed is None else int(8 * allowed / duration_s)
         for _ in range(ATTEMPTS):
             if rate is not None and rate < PICTURE_BITS_S_MIN:
@@ -63,10 +65,10 @@ class Anew:
             if rate is None or allowed is None or made.track.bytes <= allowed:
                 return made
             rate = int(rate * NEXT_TRY * allowed / made.track.bytes)
-        raise EchoError(Code.CLIP_TOO_LARGE, f"{duration_s:.1f} s", {"bytes_max": self._cut.bytes_max or 0})
+        raise EchoError(Code.CLIP_TOO_LARGE, f"{duration_s:.1f} s", {"bytes_max": self.cut.bytes_max or 0})
 
     def _coded(self, rate_max: int | None) -> Made:
-        frames = self._as_they_are() if self._original else self._reframed()
+        frames = self._as_they_are() if self.original else self._reframed()
         first = next(frames)
         bright, shown = brightness(first), [first.pts or 0]
 
@@ -78,18 +80,18 @@ class Anew:
 
         coding = self._coding(first, rate_max)
         pictures = coded(coding, noted())
-        end = self._window.end - self._window.origin
-        packets = list(timed(pictures.units, end, self._window.time_base))
-        video = self._info.video
-        turn = Orientation(video.rotation_deg, video.mirrored) if self._original else None
+        end = self.window.end - self.window.origin
+        packets = list(timed(pictures.units, end, self.window.time_base))
+        video = self.info.video
+        turn = Orientation(video.rotation_deg, video.mirrored) if self.original else None
         track = Track(writing.coded_picture(coding, turn), packets)
         return Made(track, shown, "none", first.width, first.height, bright)
 
     def _coding(self, frame: VideoFrame, rate_max: int | None) -> Coding:
-        video, model = self._info.video, self._pictures.model
+        video, model = self.info.video, self.pictures.model
         encoding = Encoding.of(video, model, frame.width, frame.height, video.average_fps)
         codec, color, aspect = encoding.codec, encoding.color, video.sample_aspect
-        if self._original:
+        if self.original:
             chosen = dict(ORIGINAL[codec])
             if codec == "libx265":
                 chosen["x265-params"] = f"log-level=error:pools={THREADS}:repeat-headers=0"
@@ -102,14 +104,14 @@ class Anew:
         if rate_max is not None:
             chosen |= {"maxrate": str(rate_max), "bufsize": str(rate_max)}
         return Coding(
-            codec, frame.format.name, frame.width, frame.height, self._window.time_base, video.average_fps,
+            codec, frame.format.name, frame.width, frame.height, self.window.time_base, video.average_fps,
             color, aspect, chosen,
         )  # fmt: skip
 
     def _as_they_are(self) -> Iterator[VideoFrame]:
         """In the one shape that encoders and devices take: 4:2:0 with even sides."""
-        form = "yuv420p" if self._pictures.model.depth == 8 else "yuv420p10le"
-        for frame in self._pictures.frames(self._window.pts):
+        form = "yuv420p" if self.pictures.model.depth == 8 else "yuv420p10le"
+        for frame in self.pictures.frames(self.window.pts):
             pts = frame.pts
             if frame.format.name != form or frame.width % 2 or frame.height % 2:
                 frame = frame.reformat(frame.width // 2 * 2, frame.height // 2 * 2, form)
@@ -119,20 +121,20 @@ class Anew:
     def _reframed(self) -> Iterator[VideoFrame]:
         reframer: Reframer | None = None
         due = Fraction(0)
-        for frame in self._pictures.frames(self._window.pts):
+        for frame in self.pictures.frames(self.window.pts):
             if reframer is None:
                 reframer = Reframer(
-                    self._info.video, self._pictures.model, frame.format.name, self._cut.format, self._scratch
+                    self.info.video, self.pictures.model, frame.format.name, self.cut.format, self.scratch
                 )
-            at = (frame.pts or 0) * self._window.time_base
+            at = (frame.pts or 0) * self.window.time_base
             if at < due:
                 continue
             due = self._next_due(due, at)
-            on_video_s = float(self._window.origin_s - self._info.video.start_s + at)
-            yield reframer.apply(frame, centre_at(self._cut.path, on_video_s))
+            on_video_s = float(self.window.origin_s - self.info.video.start_s + at)
+            yield reframer.apply(frame, centre_at(self.cut.path, on_video_s))
 
     def _next_due(self, due: Fraction, at: Fraction) -> Fraction:
         """Sources of up to 60 frames a second keep all, also those whose times jitter."""
-        if self._info.video.average_fps <= FPS_MAX * Fraction(101, 100):
+        if self.info.video.average_fps <= FPS_MAX * Fraction(101, 100):
             return Fraction(0)
         return max(due + Fraction(1, FPS_MAX), at)

@@ -51,8 +51,6 @@ def plan_splice(window: Window, fade_s: float) -> Splice | None:
     """None when no picture can be copied."""
     fade = int(fade_s / window.time_base)
     first, last = window.origin + fade, window.end - fade
-    if fade == 0 and window.origin == window.pts[0]:
-        first = window.pts[0]
     inside = {pts for pts in window.pts if first <= pts}
     places = (index for index, frame in enumerate(window.coded) if frame.idr and frame.pts in inside)
     start = next(places, None)

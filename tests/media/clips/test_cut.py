@@ -140,6 +140,7 @@ def test_a_source_without_sound_gives_a_clip_without(source, tmp_path):
     assert shown_numbers(clip) == list(range(15, 75))
 
 
+@pytest.mark.slow
 def test_original_keeps_all_tracks_and_social_formats_the_first(source, tmp_path):
     original = source("two_tracks").cut(tmp_path / "a", 0.7, 2.6, ORIGINAL)
     assert [(track.language, track.channels, track.sample_rate) for track in original.info.audio] == [

@@ -15,6 +15,7 @@ from media.probe import probe
 from tests.media.clips.sources import Source, drawn
 
 
+@pytest.mark.slow
 def test_the_preview_is_a_loop_of_three_seconds_320_pixels_wide(source, tmp_path):
     clip = source("plain").cut(tmp_path, 0.2, 3.9, ClipFormat.VERTICAL)
     with Image.open(clip.preview) as picture:

@@ -13,6 +13,7 @@ from contracts.kinds.clip import ClipFormat, CropPoint
 from contracts.media import MediaLimits, VideoInfo
 from dev.clips.writer import Look, write
 from media.clips.reframe import SIZES, centre_at, frame_of
+from media.opening import open_media, video_stream
 from media.probe import probe
 from media.thumbnails import thumbnails
 from tests.media.clips.sources import Source, decoded
@@ -142,3 +143,17 @@ def test_hdr_becomes_what_the_tone_curve_makes_of_it(clip, tmp_path, name):
         wanted = np.asarray(picture)[:, 20:140]
     found = cv2.resize(decoded(made)[6][1], (120, 120), interpolation=cv2.INTER_AREA)
     assert np.abs(found.mean(axis=(0, 1)) - wanted.mean(axis=(0, 1))).max() < 4
+
+
+@pytest.mark.slow
+def test_social_formats_are_coded_as_every_site_takes_them(source, tmp_path):
+    clip = source("plain").cut(tmp_path, 0.3, 3.9, ClipFormat.VERTICAL)
+    with open_media(tmp_path / "clip.mp4", "mp4") as container:
+        stream = video_stream(container)
+        keys = [p.pts * p.time_base for p in container.demux(stream) if p.is_keyframe and p.pts is not None]
+        assert stream.codec_context.profile == "High"
+        assert container.streams.audio[0].codec_context.profile == "LC"
+    assert [round(float(key), 3) for key in keys] == [0.0, 2.0]
+    assert (clip.info.video.codec, clip.info.video.pixel_format) == ("h264", "yuv420p")
+    sound = clip.info.audio[0]
+    assert (sound.codec, sound.sample_rate, sound.channels) == ("aac", 48000, 2)

@@ -100,6 +100,7 @@ def test_a_faded_clip_begins_dim_but_not_black_and_its_sound_begins_silent(sourc
     assert clicks(clip)[1:-1] == pytest.approx(expected_clicks(clip)[1:-1], abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [ClipFormat.SQUARE, ClipFormat.ORIGINAL])
 def test_a_clip_is_no_larger_than_its_target_takes(source, tmp_path, form):
     free = source("noise").cut(tmp_path / "free", 0.0, 2.0, form).info.bytes

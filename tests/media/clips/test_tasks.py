@@ -10,6 +10,7 @@ from media.sandbox import Sandbox
 MEMORY_BYTES_MAX = 1024**3
 
 
+@pytest.mark.slow
 async def test_clips_are_cut_and_strips_drawn_inside_the_sandbox_within_a_gigabyte(source, tmp_path):
     plain = source("plain")
     beats = []
