@@ -130,14 +130,19 @@ def _add_stream(container: OutputContainer, encoding: Encoding) -> VideoStream:
 
 
 def _options(encoding: Encoding, gop: int) -> dict[str, str]:
-    fits = LOOKAHEAD_PIXELS // (encoding.width * encoding.height)
-    lookahead = max(LOOKAHEAD_FRAMES_MIN, min(fits, LOOKAHEAD_FRAMES_MAX))
+    lookahead = lookahead_frames(encoding.width, encoding.height)
     if encoding.codec == "libx264":
         # `stitchable`: x264 keeps headers free of choices that depend on the content.
         params = f"stitchable=1:open-gop=0:keyint={gop}:rc-lookahead={lookahead}"
         return X264 | {"x264-params": params + repeatable()}
     params = f"open-gop=0:keyint={gop}:repeat-headers=0:rc-lookahead={lookahead}:pools=none:frame-threads=1"
     return X265 | {"x265-params": f"{params}:log-level=error"}
+
+
+def lookahead_frames(width: int, height: int) -> int:
+    """How far an encoder may look ahead without holding too much."""
+    fits = LOOKAHEAD_PIXELS // (width * height)
+    return max(LOOKAHEAD_FRAMES_MIN, min(fits, LOOKAHEAD_FRAMES_MAX))
 
 
 def repeatable() -> str:

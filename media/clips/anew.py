@@ -18,7 +18,7 @@ from media.clips.pictures import Pictures
 from media.clips.reframe import BT709, Reframer, centre_at
 from media.clips.window import Window
 from media.clips.writing import Made, Track
-from media.encode import Encoding, repeatable
+from media.encode import Encoding, lookahead_frames, repeatable
 from media.orientation import Orientation
 
 FPS_MAX = 60
@@ -93,14 +93,16 @@ class Anew:
         codec, color, aspect = encoding.codec, encoding.color, video.sample_aspect
         if self.original:
             chosen = dict(ORIGINAL[codec])
-            if codec == "libx265":
-                chosen["x265-params"] = f"log-level=error:pools={THREADS}:repeat-headers=0"
         else:
             codec, color, aspect, chosen = "libx264", BT709, Fraction(1), dict(SOCIAL)
             usual = SOCIAL_BITS_PER_PIXEL_S * frame.width * frame.height
             rate_max = min(usual, rate_max or usual)
+        lookahead = lookahead_frames(frame.width, frame.height)
         if codec == "libx264":
-            chosen["x264-params"] = f"annexb=0{repeatable()}"
+            chosen["x264-params"] = f"rc-lookahead={lookahead}{repeatable()}"
+        else:
+            threads = f"pools={THREADS}:frame-threads=1"
+            chosen["x265-params"] = f"log-level=error:repeat-headers=0:rc-lookahead={lookahead}:{threads}"
         if rate_max is not None:
             chosen |= {"maxrate": str(rate_max), "bufsize": str(rate_max)}
         return Coding(
