@@ -77,6 +77,10 @@ class Code(StrEnum):
     FRAME_RATE_UNSUPPORTED = "frame_rate_unsupported"
     CODEC_UNSUPPORTED = "codec_unsupported"
     EXTERNAL_REFERENCE = "external_reference"
+    NO_AUDIO = "no_audio"
+    SILENT = "silent"
+    NO_MUSIC = "no_music"
+    TOO_SHORT = "too_short"
     # Clips
     RANGE_OUTSIDE = "range_outside"
     CLIP_LONGER_THAN_VIDEO = "clip_longer_than_video"
@@ -383,6 +387,24 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The clip cannot be made small enough for this target; choose a shorter one.",
         "이 대상의 용량 제한에 맞출 수 없습니다. 더 짧은 구간을 선택해 주세요.",
+    ),
+    Code.NO_AUDIO: ErrorInfo(
+        422, False, "The file has no sound that we can read.", "읽을 수 있는 소리가 없는 파일입니다."
+    ),
+    Code.SILENT: ErrorInfo(
+        422, False, "There is nothing to hear in this file.", "파일에서 아무 소리도 들리지 않습니다."
+    ),
+    Code.NO_MUSIC: ErrorInfo(
+        422,
+        False,
+        "There is sound but no music in this file.",
+        "소리는 있지만 음악이 없는 파일입니다.",
+    ),
+    Code.TOO_SHORT: ErrorInfo(
+        422,
+        False,
+        "The music is too short: at least ten seconds are needed.",
+        "음악이 너무 짧습니다. 10초 이상이어야 합니다.",
     ),
     Code.ENGINE_CRASHED: ErrorInfo(
         500, True, "The video engine stopped unexpectedly.", "영상 엔진이 예기치 않게 멈췄습니다."

@@ -1,0 +1,158 @@
+"""The sound of a file as a stream of blocks: mono, 22.05 kHz, true to the file's timeline.
+
+A damaged packet costs only itself: what cannot be decoded becomes silence of the same length, so times behind it
+stay right. Nothing is held but the block at hand, whatever the file's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from contracts.errors import Code, EchoError
+from contracts.media import ContainerName
+from media.opening import DEMUXERS, OPTIONS, audio_streams, video_stream
+
+SAMPLE_RATE = 22050
+"""Hz. Melody, harmony and drums are all told below 11 kHz."""
+GAP_S = 0.05
+"""A jump of time stamps below this is rounding in the container, not lost sound."""
+
+SoundContainer = ContainerName | Literal["mp3", "wav", "flac", "ogg"]
+SOUND_DEMUXERS: dict[SoundContainer, str] = {
+    **DEMUXERS,
+    "mp3": "mp3",
+    "wav": "wav",
+    "flac": "flac",
+    "ogg": "ogg",
+}
+
+Samples = NDArray[np.float32]
+"""Mono, full scale is 1."""
+
+
+def sound(
+    path: Path, container: SoundContainer, on_frame: Callable[[AudioFrame], None] = lambda _: None
+) -> Iterator[Samples]:
+    """The first track of a sniffed file, from where its picture (without one, its sound) begins. Blocks of any length.
+
+    `on_frame` is given each decoded frame as it is in the file, all channels at their own rate.
+    Raises EchoError SOURCE_MISSING, CORRUPT (headers) or NO_AUDIO.
+    """
+    with _open(path, container) as opened:
+        tracks = audio_streams(opened)
+        if not tracks:
+            raise EchoError(Code.NO_AUDIO, "the file has no sound that can be decoded")
+        yield from _Clock(_origin_s(opened, tracks[0])).blocks(_frames(opened, tracks[0]), on_frame)
+
+
+def _open(path: Path, container: SoundContainer) -> InputContainer:
+    demuxer = SOUND_DEMUXERS[container]
+    options = {k: v for k, v in OPTIONS.items() if demuxer.startswith("mov") or k not in ("enable_drefs", "use_absolute_path")}
+    try:
+        return av.open(
+            f"file:{path.absolute()}",
+            format=demuxer.partition(",")[0],
+            options=options | {"format_whitelist": demuxer},
+            metadata_errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise EchoError(Code.SOURCE_MISSING, f"no file {path.name}") from error
+    except FFmpegError as error:
+        raise EchoError(Code.CORRUPT, f"the {container} headers cannot be read: {error.strerror}") from error
+
+
+def _origin_s(container: InputContainer, track: AudioStream) -> float | None:
+    """Where the timeline begins, in the container's own time. None: with the first sound."""
+    try:
+        picture = video_stream(container)
+    except EchoError:
+        return None
+    if picture.start_time is None or picture.time_base is None:
+        return None
+    return float(picture.start_time * picture.time_base)
+
+
+def _frames(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
+    """All that can be decoded. An error costs its packet; one while reading ends the file, as a player would."""
+    packets = container.demux(track)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except FFmpegError:
+            continue
+
+
+class _Clock:
+    """Turns frames into samples that lie where the frames' times say: gaps are filled, what comes twice is dropped."""
+
+    def __init__(self, origin_s: float | None) -> None:
+        self._origin_s = origin_s
+        self._heard_s = 0.0
+        """End of the last frame, on the timeline."""
+        self._written = 0
+        self._resampler = _resampler()
+
+    def blocks(self, frames: Iterator[AudioFrame], on_frame: Callable[[AudioFrame], None]) -> Iterator[Samples]:
+        for frame in frames:
+            if frame.samples == 0 or frame.sample_rate == 0:
+                continue
+            start_s = self._start_s(frame)
+            length_s = frame.samples / frame.sample_rate
+            if start_s + length_s <= self._heard_s - GAP_S:
+                continue
+            on_frame(frame)
+            if start_s > self._heard_s + GAP_S:
+                yield from self._fill(start_s)
+            self._heard_s = max(start_s, self._heard_s) + length_s
+            frame.pts = None  # the resampler must not fill or cut by itself
+            yield from self._convert(frame)
+        yield from self._convert(None)
+
+    def _start_s(self, frame: AudioFrame) -> float:
+        if frame.time is None:
+            return self._heard_s
+        if self._origin_s is None:
+            self._origin_s = frame.time
+        return frame.time - self._origin_s
+
+    def _fill(self, until_s: float) -> Iterator[Samples]:
+        yield from self._convert(None)
+        self._resampler = _resampler()
+        missing = round(until_s * SAMPLE_RATE) - self._written
+        self._heard_s = until_s
+        while missing > 0:
+            silence = np.zeros(min(missing, SAMPLE_RATE), np.float32)
+            missing -= len(silence)
+            self._written += len(silence)
+            yield silence
+
+    def _convert(self, frame: AudioFrame | None) -> Iterator[Samples]:
+        try:
+            converted = self._resampler.resample(frame)
+        except ValueError:  # the track changes its rate or its channels on the way
+            yield from self._convert(None)
+            self._resampler = _resampler()
+            converted = self._resampler.resample(frame)
+        for block in converted:
+            samples = np.nan_to_num(block.to_ndarray()[0].astype(np.float32, copy=False), posinf=0.0, neginf=0.0)
+            self._written += len(samples)
+            yield samples
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)

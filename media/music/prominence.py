@@ -1,0 +1,70 @@
+"""What makes a bar part of the song's hook: it is repeated, loud, carries the melody, and comes back late.
+
+Loudness, repetition and position are what choruses have in common across pop music (Van Balen, Burgoyne, Wiering &
+Veltkamp, "An Analysis of Chorus Features in Popular Song", 2013; Goto, "A Chorus-Section Detecting Method", 2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from contracts.kinds.music import Reason
+from media.music.bars import Bars
+from media.music.beats import standard
+from media.music.features import NOTE_LOW, Array
+from media.music.similarity import TRANSPOSED, Likeness, apart, around
+
+MELODY = slice(57 - NOTE_LOW, 86 - NOTE_LOW)
+"""A3 to C#6: where voices sing."""
+LATE = 0.5
+"""Weight of position against each of the others' 1."""
+
+
+@dataclass(frozen=True)
+class Prominence:
+    """Per bar, in standard deviations of the song."""
+
+    repetition: Array
+    loudness: Array
+    melody: Array
+    """How far the strongest note between A3 and C#6 stands above the usual."""
+    position: Array
+
+    @property
+    def score(self) -> Array:
+        return self.repetition + self.loudness + LATE * self.position
+
+    def reasons(self, bars: slice) -> tuple[Reason, ...]:
+        """Those that speak for a stretch, the strongest first."""
+        for_it = {
+            Reason.REPETITION: float(self.repetition[bars].mean()) / 2,
+            Reason.LOUDNESS: float(self.loudness[bars].mean()),
+            Reason.POSITION: LATE * float(self.position[bars].mean()),
+        }
+        ranked = sorted(for_it, key=lambda reason: -for_it[reason])
+        return tuple(reason for reason in ranked if for_it[reason] > 0) or (ranked[0],)
+
+
+def prominence(bars: Bars, alike: Likeness, borders: tuple[int, ...], labels: tuple[str, ...]) -> Prominence:
+    by_bar = np.repeat(np.array(labels), np.diff(borders))
+    share, last = np.zeros(len(bars)), np.zeros(len(bars))
+    for name in set(labels):
+        here = by_bar == name
+        share[here] = here.mean()
+        last[here] = np.flatnonzero(here).max() / len(bars)
+    strongest = bars.notes[:, :, MELODY] - np.median(bars.notes[:, :, MELODY], axis=(0, 1))
+    return Prominence(
+        repetition=standard(share) + standard(_returns(alike)),
+        loudness=standard(bars.loudness_db),
+        melody=standard(strongest.max(2).mean(1)),
+        position=standard(last),
+    )
+
+
+def _returns(alike: Likeness, strongest: int = 3) -> Array:
+    """Mean likeness of the eight bars around each bar to their best few repetitions, in any near key."""
+    found = np.maximum.reduce([around(alike.notes, 4), *(around(m, 4) - TRANSPOSED / 2 for m in alike.transposed)])
+    elsewhere = np.where(apart(len(found), 4), found, -1.0)
+    return np.sort(elsewhere, axis=1)[:, -strongest:].mean(1)
