@@ -24,8 +24,9 @@ SILENCE_DB = 45.0
 """Below the recording's loud parts."""
 NOISE_FLATNESS = -0.65
 """Decadic logarithm. Applause lies at -0.4, speech over a crowd below -0.7, music below -1.1."""
-TALK = ((5.0, 1.0), (0.33, 0.08), (-0.63, 0.06))
-"""Midpoint and width between music and speech: deviation of level (dB), of flatness (decades), change of notes."""
+TALK = ((5.0, 1.0, 1.0), (0.33, 0.08, 1.0), (-0.63, 0.05, 3.0))
+"""Midpoint and width between music and speech, and how much may speak against it: deviation of level (dB), of
+flatness (decades), change of notes. Sparse music scatters like speech, but its notes stay."""
 LAG = 5
 """Note frames (a quarter of a second) after which a sung or played note is often still there."""
 PART_MIN_S = 4
@@ -85,7 +86,10 @@ def _chances(features: Features, seconds: int) -> Array:
         silent = _sigmoid((loud - SILENCE_DB - np.percentile(level[here], 90)) / 3)
         noise = _sigmoid((float(np.median(flatness[here])) - NOISE_FLATNESS) / 0.05)
         measures = (level[here].std(), flatness[here].std(), -stays[there].mean())
-        speech = sum(np.clip((m - mid) / width, -1.5, 1.5) for m, (mid, width) in zip(measures, TALK, strict=True))
+        speech = sum(
+            np.clip((value - middle) / width, -against, 1)
+            for value, (middle, width, against) in zip(measures, TALK, strict=True)
+        )
         talk = _sigmoid(2 * float(speech))
         chances[second] = (
             (1 - silent) * (1 - noise) * (1 - talk),

@@ -1,0 +1,56 @@
+"""`python -m media.music.warm`: compiles once what numba would else compile in each process's first minute.
+
+librosa's helpers are compiled when they are first used, and two processes that write one cache at once have crashed
+each other (numba issue 10128). So a cache is made here, under a lock, and processes only read it: set
+NUMBA_CACHE_DIR to the folder that `cache_folder` gives. The engine itself uses little of librosa that is compiled
+(beats are found by code of its own), yet importing it touches numba.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+TIMEOUT_S = 600
+EXERCISE = """
+import numpy as np
+from media.music import beats, features
+tone = np.sin(np.arange(22050 * 12) * 0.06).astype(np.float32) * (np.arange(22050 * 12) % 11025 < 6000)
+beats.track(features.extract(iter([tone.astype(np.float32)])))
+"""
+
+
+def cache_folder(root: Path) -> Path:
+    """Of this interpreter and these versions: an upgrade starts a new one."""
+    return root / f"numba-{version('numba')}-librosa-{version('librosa')}-py{sys.version_info[0]}{sys.version_info[1]}"
+
+
+def warm(root: Path) -> Path:
+    """Makes the cache in `root` if it is not there, whoever else may be doing so; returns its folder.
+
+    It is filled beside its place and then renamed, so a process that dies here leaves nothing half made in use.
+    """
+    folder = cache_folder(root)
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        unfinished = folder.with_suffix(".new")
+        subprocess.run(
+            [sys.executable, "-c", EXERCISE],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(unfinished)},
+            check=True,
+            timeout=TIMEOUT_S,
+        )
+        unfinished.mkdir(exist_ok=True)
+        unfinished.rename(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    print(warm(Path(sys.argv[1])))
