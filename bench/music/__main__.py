@@ -27,9 +27,15 @@ COLUMNS = ("F@0.5", "F@3", "pairwise", "hit", "hit, agreed")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.music", description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MUSIC_DATA"), help="folder of annotated songs")
-    parser.add_argument("--robust", action="store_true", help="also on noisy, clipped and band-limited copies")
-    parser.add_argument("--no-peers", action="store_true", help="leave out librosa's segmentation, which is slow")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("MUSIC_DATA"), help="folder of annotated songs"
+    )
+    parser.add_argument(
+        "--robust", action="store_true", help="also on noisy, clipped and band-limited copies"
+    )
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave out librosa's segmentation, which is slow"
+    )
     options = parser.parse_args()
     if options.data is None:
         parser.error("name a folder of annotated songs with --data or MUSIC_DATA")
@@ -81,7 +87,11 @@ def _peers(songs: list[Reference]) -> None:
         rows = [_without_dummies(scores(song, find(_samples(song))), name) for song in songs]
         _row(name, rows, time.monotonic() - begun)
     drawn = [
-        {key: value for key, value in scores(song, peers.random(_samples(song), seed)).items() if "hit" in key}
+        {
+            key: value
+            for key, value in scores(song, peers.random(_samples(song), seed)).items()
+            if "hit" in key
+        }
         for song in songs
         for seed in range(20)
     ]

@@ -34,7 +34,9 @@ def applause(samples: np.ndarray) -> np.ndarray:
     at = generator.integers(0, len(samples), 60 * len(samples) // SAMPLE_RATE)
     claps[at] = generator.normal(0, 1, len(at))
     burst = np.exp(-np.arange(440) / 90) * generator.normal(0, 1, 440)
-    crowd = sosfilt(butter(2, [500, 5000], "band", fs=SAMPLE_RATE, output="sos"), np.convolve(claps, burst)[: len(claps)])
+    crowd = sosfilt(
+        butter(2, [500, 5000], "band", fs=SAMPLE_RATE, output="sos"), np.convolve(claps, burst)[: len(claps)]
+    )
     crowd *= (np.arange(len(samples)) / SAMPLE_RATE) % 20 > 17
     level = np.sqrt(np.mean(samples**2) / (np.mean(crowd**2) / 0.15))
     return _bounded(samples + crowd * level)

@@ -49,13 +49,17 @@ def fit(songs: Sequence[Prepared]) -> tuple[Weights, float]:
     kin = [labels.section_likeness(s.alike, f.borders) for s, f in zip(songs, forms, strict=True)]
 
     def quality(same: float) -> float:
-        estimates = [_estimate(s, f, labels.label(k, same)) for s, f, k in zip(songs, forms, kin, strict=True)]
+        estimates = [
+            _estimate(s, f, labels.label(k, same)) for s, f, k in zip(songs, forms, kin, strict=True)
+        ]
         return mean([scores(s.reference, e) for s, e in zip(songs, estimates, strict=True)])["pairwise"]
 
     return weights, max(SAME_GRID, key=quality)
 
 
-def measure(songs: Sequence[Prepared], weights: Weights = FITTED, same: float = labels.SAME) -> list[dict[str, float]]:
+def measure(
+    songs: Sequence[Prepared], weights: Weights = FITTED, same: float = labels.SAME
+) -> list[dict[str, float]]:
     rows = []
     for song in songs:
         form = segment(song.bars, song.alike, weights)

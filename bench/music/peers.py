@@ -18,7 +18,8 @@ def laplacian(samples: np.ndarray) -> Estimate:
     """McFee & Ellis, "Analyzing Song Structure with Spectral Clustering" (2014), as librosa's gallery applies it."""
     per_octave = 36
     spectrum = librosa.amplitude_to_db(
-        np.abs(librosa.cqt(y=samples, sr=SAMPLE_RATE, bins_per_octave=per_octave, n_bins=7 * per_octave)), ref=np.max
+        np.abs(librosa.cqt(y=samples, sr=SAMPLE_RATE, bins_per_octave=per_octave, n_bins=7 * per_octave)),
+        ref=np.max,
     )
     _, beats = librosa.beat.beat_track(y=samples, sr=SAMPLE_RATE, trim=False)
     synced = librosa.util.sync(spectrum, beats, aggregate=np.median)

@@ -60,14 +60,23 @@ def scores(reference: Reference, estimate: Estimate) -> dict[str, float]:
     borders = np.array(sorted({round(b, 3) for b in estimate.borders_s}))
     intervals = np.stack([borders[:-1], borders[1:]], axis=1)
     intervals, labels = mir_eval.util.adjust_intervals(
-        intervals, list(estimate.labels or [""] * len(intervals)), 0.0, reference.duration_s, "before", "after"
+        intervals,
+        list(estimate.labels or [""] * len(intervals)),
+        0.0,
+        reference.duration_s,
+        "before",
+        "after",
     )
     found = {}
     if len(intervals) > 1:
         for name, window in (("F@0.5", 0.5), ("F@3", 3.0)):
-            found[name] = mir_eval.segment.detection(reference.intervals, intervals, window=window, trim=True)[2]
+            found[name] = mir_eval.segment.detection(
+                reference.intervals, intervals, window=window, trim=True
+            )[2]
         if estimate.labels is not None:
-            found["pairwise"] = mir_eval.segment.pairwise(reference.intervals, reference.labels, intervals, labels)[2]
+            found["pairwise"] = mir_eval.segment.pairwise(
+                reference.intervals, reference.labels, intervals, labels
+            )[2]
     if estimate.clip_s is not None:
         found["hit"] = float(hit(reference, estimate.clip_s))
         if reference.agreed:
@@ -77,10 +86,14 @@ def scores(reference: Reference, estimate: Estimate) -> dict[str, float]:
 
 def hit(reference: Reference, start_s: float) -> bool:
     """Whether half of the 30 s from there on lies in choruses."""
-    inside = sum(max(0.0, min(start_s + CLIP_S, end) - max(start_s, start)) for start, end in reference.chorus)
+    inside = sum(
+        max(0.0, min(start_s + CLIP_S, end) - max(start_s, start)) for start, end in reference.chorus
+    )
     return inside >= CLIP_S / 2
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:
     names = ("F@0.5", "F@3", "pairwise", "hit", "hit, agreed")
-    return {name: float(np.mean(values)) for name in names if (values := [r[name] for r in rows if name in r])}
+    return {
+        name: float(np.mean(values)) for name in names if (values := [r[name] for r in rows if name in r])
+    }

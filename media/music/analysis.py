@@ -59,13 +59,18 @@ def analyse(path: Path, container: SoundContainer, progress: Progress = silent) 
         progress("structure", index + 1, len(ranges))
     return Music(
         duration_s=_ms(features.duration_s),
-        parts=tuple(Part(start_s=_ms(p.start_s), end_s=_ms(p.end_s), type=p.type, confidence=_share(p.confidence)) for p in found),
+        parts=tuple(
+            Part(start_s=_ms(p.start_s), end_s=_ms(p.end_s), type=p.type, confidence=_share(p.confidence))
+            for p in found
+        ),
         songs=tuple(songs),
         sections=tuple(sections),
         highlights=tuple(sorted(best, key=lambda h: (h.length_s, -h.score))),
         loudness=meter.loudness(),
         energy=tuple(_curve(features)),
-        engine=EngineUse(role="analyse", name="echoshot-music", version=f"{VERSION}, librosa {version('librosa')}"),
+        engine=EngineUse(
+            role="analyse", name="echoshot-music", version=f"{VERSION}, librosa {version('librosa')}"
+        ),
     )
 
 
@@ -132,7 +137,9 @@ def _curve(features: Features) -> list[float]:
     """Mean level of each half second, 0 to 1 over CURVE_RANGE_DB."""
     count = max(1, int(np.ceil(features.duration_s * CURVE_RATE)))
     at = np.minimum((np.arange(count) * RATE / CURVE_RATE).astype(int), max(0, len(features.mel) - 1))
-    power: Array = np.add.reduceat(features.mel.sum(1), at) / np.maximum(np.diff(np.append(at, len(features.mel))), 1)
+    power: Array = np.add.reduceat(features.mel.sum(1), at) / np.maximum(
+        np.diff(np.append(at, len(features.mel))), 1
+    )
     level = 10 * np.log10(power + 1e-12)
     return [_share(v) for v in 1 + (level - level.max()) / CURVE_RANGE_DB]
 

@@ -6,6 +6,7 @@ Algorithm" (2023): downbeats are found well enough today to count time in bars.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def _edges(downbeats_s: Array, duration_s: float) -> Array:
 def _slots(values: Array, rate: float, edges_s: Array, slots: int) -> Array:
     """(bars, slots, columns): means of `values`, frames of which a slot may cover in part."""
     sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    starts = [np.linspace(a, b, slots, endpoint=False) for a, b in zip(edges_s[:-1], edges_s[1:], strict=True)]
+    starts = [np.linspace(a, b, slots, endpoint=False) for a, b in itertools.pairwise(edges_s)]
     at = np.append(np.concatenate(starts), edges_s[-1]) * rate
     inside = np.clip(at, 0, len(values))
     whole = np.minimum(inside.astype(int), len(values) - 1)

@@ -8,6 +8,7 @@ Chords and Downbeats", 2011); a Viterbi pass lets the count start anew where the
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import librosa
@@ -88,7 +89,9 @@ def _tempo(onsets: Array) -> tuple[float, float]:
     smooth = gaussian_filter1d(recurrence / windows, 1.0)
     beat = 60 * RATE / TEMPO_GRID
     comb = sum(weight * np.interp(beat * beats, np.arange(lags), smooth) for beats, weight in COMB)
-    outside = np.maximum(0, np.maximum(np.log2(TEMPO_BPM[0] / TEMPO_GRID), np.log2(TEMPO_GRID / TEMPO_BPM[1])))
+    outside = np.maximum(
+        0, np.maximum(np.log2(TEMPO_BPM[0] / TEMPO_GRID), np.log2(TEMPO_GRID / TEMPO_BPM[1]))
+    )
     score = np.asarray(comb) * np.exp(-0.5 * np.square(outside / TEMPO_EDGE_OCTAVES))
     best = int(score.argmax())
     # The smoothing takes about half off the zero lag's 1, which a metronome would reach.
@@ -146,7 +149,9 @@ def _downbeat_cue(song: Features, times: Array) -> Array:
     edges = np.append(times, times[-1] + np.median(np.diff(times)) if len(times) > 1 else times[-1] + 0.5)
     chroma = _by_beat(fold(notes), edges)
     low = _by_beat(fold(bass[:, 2:24], NOTE_LOW + 2), edges)
-    rise = np.vstack([np.zeros((1, 5)), np.maximum(0, np.diff(librosa.power_to_db(song.mel[:, :5], ref=np.max), axis=0))])
+    rise = np.vstack(
+        [np.zeros((1, 5)), np.maximum(0, np.diff(librosa.power_to_db(song.mel[:, :5], ref=np.max), axis=0))]
+    )
     kick = rise.mean(1)
     frames = np.round(times * RATE).astype(int)
     weight = np.array([kick[max(0, f - 2) : f + 3].max(initial=0.0) for f in frames])
@@ -169,7 +174,7 @@ def standard(values: Array) -> Array:
 
 def _by_beat(values: Array, edges_s: Array) -> Array:
     edges = np.clip(np.round(edges_s * NOTE_RATE).astype(int), 0, len(values) - 1)
-    return np.array([values[a : max(b, a + 1)].mean(0) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    return np.array([values[a : max(b, a + 1)].mean(0) for a, b in itertools.pairwise(edges)])
 
 
 def _change(values: Array, span: int) -> Array:

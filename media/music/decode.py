@@ -25,8 +25,8 @@ from media.opening import DEMUXERS, OPTIONS, audio_streams, video_stream
 
 SAMPLE_RATE = 22050
 """Hz. Melody, harmony and drums are all told below 11 kHz."""
-GAP_S = 0.05
-"""A jump of time stamps below this is rounding in the container, not lost sound."""
+GAP_S = 0.015
+"""A jump of time stamps below this is rounding in the container; one lost frame of any coding is 20 ms or more."""
 
 SoundContainer = ContainerName | Literal["mp3", "wav", "flac", "ogg"]
 SOUND_DEMUXERS: dict[SoundContainer, str] = {
@@ -58,7 +58,11 @@ def sound(
 
 def _open(path: Path, container: SoundContainer) -> InputContainer:
     demuxer = SOUND_DEMUXERS[container]
-    options = {k: v for k, v in OPTIONS.items() if demuxer.startswith("mov") or k not in ("enable_drefs", "use_absolute_path")}
+    options = {
+        k: v
+        for k, v in OPTIONS.items()
+        if demuxer.startswith("mov") or k not in ("enable_drefs", "use_absolute_path")
+    }
     try:
         return av.open(
             f"file:{path.absolute()}",
@@ -107,7 +111,9 @@ class _Clock:
         self._written = 0
         self._resampler = _resampler()
 
-    def blocks(self, frames: Iterator[AudioFrame], on_frame: Callable[[AudioFrame], None]) -> Iterator[Samples]:
+    def blocks(
+        self, frames: Iterator[AudioFrame], on_frame: Callable[[AudioFrame], None]
+    ) -> Iterator[Samples]:
         for frame in frames:
             if frame.samples == 0 or frame.sample_rate == 0:
                 continue
@@ -149,7 +155,9 @@ class _Clock:
             self._resampler = _resampler()
             converted = self._resampler.resample(frame)
         for block in converted:
-            samples = np.nan_to_num(block.to_ndarray()[0].astype(np.float32, copy=False), posinf=0.0, neginf=0.0)
+            samples = np.nan_to_num(
+                block.to_ndarray()[0].astype(np.float32, copy=False), posinf=0.0, neginf=0.0
+            )
             self._written += len(samples)
             yield samples
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import librosa
 import numpy as np
@@ -30,7 +31,8 @@ BASS_HIGH = 63
 BLOCK_FRAMES = 512
 """Frames of `mel` that are computed at once: 12 s, some 20 MB."""
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
+"""Of numbers, mostly of 32 or 64 bits."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ listener would: the most prominent letter that comes back is the chorus, what le
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from contracts.kinds.music import SectionType
@@ -24,7 +26,7 @@ BRIDGE_BARS = 4
 def functions(
     borders: tuple[int, ...], labels: tuple[str, ...], prominence: Prominence
 ) -> tuple[SectionType, ...]:
-    edges = list(zip(borders[:-1], borders[1:], strict=True))
+    edges = list(itertools.pairwise(borders))
     melody = np.array([prominence.melody[a:b].mean() for a, b in edges])
     chorus = _chorus(edges, labels, prominence)
     names = [SectionType.CHORUS if label == chorus else SectionType.VERSE for label in labels]
@@ -46,7 +48,9 @@ def _chorus(edges: list[tuple[int, int]], labels: tuple[str, ...], prominence: P
     repeated = {label for label in labels if labels.count(label) > 1} or set(labels)
 
     def score(label: str) -> float:
-        bars = np.concatenate([np.arange(a, b) for (a, b), own in zip(edges, labels, strict=True) if own == label])
+        bars = np.concatenate(
+            [np.arange(a, b) for (a, b), own in zip(edges, labels, strict=True) if own == label]
+        )
         return float(prominence.score[bars].mean() + 0.5 * prominence.melody[bars].mean())
 
     return max(sorted(repeated), key=score)
@@ -81,7 +85,7 @@ def _mark_climax(names: list[SectionType], edges: list[tuple[int, int]], promine
 
 def section_energy(borders: tuple[int, ...], loudness_db: Array) -> Array:
     """0 to 1 in the song's own range: 1 is its loudest section."""
-    levels = np.array([loudness_db[a:b].mean() for a, b in zip(borders[:-1], borders[1:], strict=True)])
+    levels = np.array([loudness_db[a:b].mean() for a, b in itertools.pairwise(borders)])
     return np.clip(1 + (levels - levels.max()) / ENERGY_RANGE_DB, 0, 1)
 
 

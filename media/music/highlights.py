@@ -30,7 +30,11 @@ class Found:
 
 
 def highlights(
-    edges_s: Array, borders: tuple[int, ...], types: tuple[SectionType, ...], prominence: Prominence, duration_s: float
+    edges_s: Array,
+    borders: tuple[int, ...],
+    types: tuple[SectionType, ...],
+    prominence: Prominence,
+    duration_s: float,
 ) -> list[Found]:
     """For each length the best first. `edges_s`: of the bars, within 0 to `duration_s`."""
     edges = np.clip(edges_s, 0, duration_s)

@@ -19,7 +19,9 @@ def key(notes: Array) -> tuple[str | None, float]:
     if not len(notes):
         return None, 0.0
     strength = np.sqrt(notes)
-    strength = np.maximum(0, strength - np.median(strength, axis=1, keepdims=True))  # noise lies under all notes alike
+    strength = np.maximum(
+        0, strength - np.median(strength, axis=1, keepdims=True)
+    )  # noise lies under all notes alike
     chroma = fold(strength).mean(0)
     if chroma.std() < 1e-9:
         return None, 0.0
@@ -29,6 +31,10 @@ def key(notes: Array) -> tuple[str | None, float]:
         for mode, profile in (("major", MAJOR), ("minor", MINOR))
     }
     best, second = sorted(scores, key=lambda name: -scores[name])[:2]
-    # A correlation of 0.9 that leads by 0.1 is what songs that keep to one scale reach.
-    confidence = float(np.clip(scores[best], 0, 1) * np.clip(0.4 + 4 * (scores[best] - scores[second]), 0, 1))
+    fits = np.clip((scores[best] - 0.5) / 0.35, 0, 1)
+    leads = np.clip(0.4 + 4 * (scores[best] - scores[second]), 0, 1)
+    uneven = np.clip(
+        chroma.std() / chroma.mean() / 0.15, 0, 1
+    )  # noise fits some profile too, but hardly stands out
+    confidence = float(fits * leads * uneven)
     return (best if confidence >= CLEAR else None), confidence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
@@ -19,7 +21,7 @@ def section_likeness(alike: Likeness, borders: tuple[int, ...]) -> Array:
     plain = (alike.notes + alike.sound + 0.5 * alike.timbre) / 2.5
     # The spectrum does not move with the notes: those stand in for it.
     moved = [(2 * notes + 0.5 * alike.timbre) / 2.5 - TRANSPOSED for notes in alike.transposed]
-    edges = list(zip(borders[:-1], borders[1:], strict=True))
+    edges = list(itertools.pairwise(borders))
     result = np.eye(len(edges))
     for i, (start, end) in enumerate(edges):
         for j, (other, last) in enumerate(edges[:i]):

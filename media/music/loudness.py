@@ -65,7 +65,9 @@ class Meter:
 
 def _graph(layout: str) -> av.filter.Graph:
     graph = av.filter.Graph()
-    source = graph.add("abuffer", f"sample_rate={RATE}:sample_fmt=dblp:channel_layout={layout}:time_base=1/{RATE}")
+    source = graph.add(
+        "abuffer", f"sample_rate={RATE}:sample_fmt=dblp:channel_layout={layout}:time_base=1/{RATE}"
+    )
     meter = graph.add("ebur128", "metadata=1:peak=true")
     sink = graph.add("abuffersink")
     source.link_to(meter)

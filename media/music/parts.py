@@ -9,6 +9,7 @@ applause show.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ SILENCE_DB = 45.0
 """Below the recording's loud parts."""
 NOISE_FLATNESS = -0.65
 """Decadic logarithm. Applause lies at -0.4, speech over a crowd below -0.7, music below -1.1."""
+PAUSE_DB = 30.0
+"""Frames that much below the loudest around say nothing: the quiet between words is as flat as noise."""
 TALK = ((5.0, 1.0, 1.0), (0.33, 0.08, 1.0), (-0.63, 0.05, 3.0))
 """Midpoint and width between music and speech, and how much may speak against it: deviation of level (dB), of
 flatness (decades), change of notes. Sparse music scatters like speech, but its notes stay."""
@@ -60,7 +63,7 @@ def parts(features: Features) -> list[Stretch]:
             ORDER[kinds[start]],
             float(chances[start:end, kinds[start]].mean()),
         )
-        for start, end in zip(borders[:-1], borders[1:], strict=True)
+        for start, end in itertools.pairwise(borders)
     ]
 
 
@@ -84,7 +87,8 @@ def _chances(features: Features, seconds: int) -> Array:
         here = _window(second, RATE, len(level))
         there = _window(second, NOTE_RATE, len(stays))
         silent = _sigmoid((loud - SILENCE_DB - np.percentile(level[here], 90)) / 3)
-        noise = _sigmoid((float(np.median(flatness[here])) - NOISE_FLATNESS) / 0.05)
+        heard = level[here] > level[here].max() - PAUSE_DB
+        noise = _sigmoid((float(np.median(flatness[here][heard])) - NOISE_FLATNESS) / 0.05)
         measures = (level[here].std(), flatness[here].std(), -stays[there].mean())
         speech = sum(
             np.clip((value - middle) / width, -against, 1)

@@ -65,6 +65,8 @@ def prominence(bars: Bars, alike: Likeness, borders: tuple[int, ...], labels: tu
 
 def _returns(alike: Likeness, strongest: int = 3) -> Array:
     """Mean likeness of the eight bars around each bar to their best few repetitions, in any near key."""
-    found = np.maximum.reduce([around(alike.notes, 4), *(around(m, 4) - TRANSPOSED / 2 for m in alike.transposed)])
+    found = np.maximum.reduce(
+        [around(alike.notes, 4), *(around(m, 4) - TRANSPOSED / 2 for m in alike.transposed)]
+    )
     elsewhere = np.where(apart(len(found), 4), found, -1.0)
     return np.sort(elsewhere, axis=1)[:, -strongest:].mean(1)

@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import logsumexp
 
 from media.music.bars import Bars
-from media.music.beats import standard
 from media.music.features import Array
 from media.music.similarity import Likeness, apart, around, runs
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -26,7 +27,10 @@ beats.track(features.extract(iter([tone.astype(np.float32)])))
 
 def cache_folder(root: Path) -> Path:
     """Of this interpreter and these versions: an upgrade starts a new one."""
-    return root / f"numba-{version('numba')}-librosa-{version('librosa')}-py{sys.version_info[0]}{sys.version_info[1]}"
+    return (
+        root
+        / f"numba-{version('numba')}-librosa-{version('librosa')}-py{sys.version_info[0]}{sys.version_info[1]}"
+    )
 
 
 def warm(root: Path) -> Path:
@@ -40,7 +44,8 @@ def warm(root: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():
             return folder
-        unfinished = folder.with_suffix(".new")
+        unfinished = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
         subprocess.run(
             [sys.executable, "-c", EXERCISE],
             env={**os.environ, "NUMBA_CACHE_DIR": str(unfinished)},

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from media.music import beats, labels
+from media.music.features import extract
+from media.music.key import key
+from tests.media.music.songs import clicks, song
+
+
+@pytest.mark.parametrize("bpm", [75.0, 100.0, 133.0])
+def test_a_metronome_is_followed(bpm: float) -> None:
+    found = beats.track(extract(iter([clicks(bpm, 30)])))
+    assert found.tempo_bpm == pytest.approx(bpm, rel=0.01)
+    late = found.times_s * bpm / 60
+    assert np.abs(late - np.round(late)).mean() * 60 / bpm < 0.03
+
+
+def test_a_waltz_has_three_beats_a_bar() -> None:
+    found = beats.track(extract(iter([song((("A", 8), ("B", 8)), bpm=110, beats_per_bar=3)])))
+    assert found.beats_per_bar == 3
+
+
+def test_a_steady_beat_is_surer_than_noise() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 22050 * 30).astype(np.float32)
+    steady = beats.track(extract(iter([clicks(110, 30)])))
+    assert steady.tempo_confidence > beats.track(extract(iter([noise]))).tempo_confidence + 0.2
+
+
+def test_features_do_not_depend_on_how_the_sound_is_cut() -> None:
+    samples = song((("A", 6),))
+    whole = extract(iter([samples]))
+    cut = extract(iter(np.array_split(samples, 37)))
+    assert whole.mel == pytest.approx(cut.mel)
+    assert whole.notes == pytest.approx(cut.notes)
+    assert whole.samples == cut.samples == len(samples)
+
+
+def test_letters_follow_appearance_and_likeness() -> None:
+    alike = np.array([[1, 0.1, 0.9, 0.0], [0.1, 1, 0.1, 0.1], [0.9, 0.1, 1, 0.0], [0.0, 0.1, 0.0, 1]])
+    assert labels.label(alike) == ("A", "B", "A", "C")
+    assert labels.label_certainty(alike, labels.label(alike)).min() > 0.5
+
+
+def test_a_scale_has_its_key_and_noise_has_none() -> None:
+    def melody(*notes: int) -> np.ndarray:
+        frames = np.full((len(notes), 72), 1e-3)
+        frames[np.arange(len(notes)), np.array(notes) - 33] = 1
+        return frames
+
+    assert key(melody(60, 62, 64, 65, 67, 69, 71, 72, 67, 64, 60, 67, 60))[0] == "C major"
+    name, confidence = key(np.random.default_rng(0).random((500, 72)))
+    assert name is None
+    assert confidence < 0.5
