@@ -37,7 +37,7 @@ def laplacian(samples: np.ndarray) -> Estimate:
     vectors = scipy.ndimage.median_filter(vectors, size=(9, 1))
     norms = np.cumsum(vectors**2, axis=1) ** 0.5
     rows = vectors[:, :CLUSTERS] / (norms[:, CLUSTERS - 1 : CLUSTERS] + 1e-12)
-    ids = sklearn.cluster.KMeans(n_clusters=CLUSTERS, n_init=10, random_state=0).fit_predict(rows)
+    ids = sklearn.cluster.KMeans(n_clusters=CLUSTERS, random_state=0).fit_predict(rows)
     starts = np.r_[0, 1 + np.flatnonzero(ids[1:] != ids[:-1])]
     borders = [float(times[min(i, len(times) - 1)]) for i in starts] + [len(samples) / SAMPLE_RATE]
     return Estimate(borders, [str(ids[i]) for i in starts], None)

@@ -33,7 +33,8 @@ CURVE_RANGE_DB = 48.0
 def analyse(path: Path, container: SoundContainer, progress: Progress = silent) -> Music:
     """Structure of the music in a sniffed file.
 
-    Raises EchoError: NO_AUDIO, CORRUPT, SOURCE_MISSING (nothing to read); SILENT, NO_MUSIC, TOO_SHORT (nothing to find).
+    Raises EchoError: NO_AUDIO, CORRUPT, SOURCE_MISSING (nothing to read); SILENT, NO_MUSIC, TOO_SHORT (nothing to
+    find).
     """
     meter = Meter()
     progress("listen", 0, 1)

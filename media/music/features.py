@@ -129,8 +129,8 @@ def _power(window: Samples, length: int, hop: int) -> Array:
     """(frames, bins) of a stretch that has the margin of the longest window on either side."""
     margin = (BASS_WINDOW - length) // 2
     frames = np.lib.stride_tricks.sliding_window_view(window[margin : len(window) - margin], length)[:-1:hop]
-    spectrum = rfft(frames * np.hanning(length + 1)[:-1].astype(np.float32), axis=1)
-    return np.square(spectrum.real) + np.square(spectrum.imag)
+    spectrum: Array = np.asarray(rfft(frames * np.hanning(length + 1)[:-1].astype(np.float32), axis=1))
+    return np.square(np.real(spectrum)) + np.square(np.imag(spectrum))
 
 
 def _flatness(power: Array) -> Array:

@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 from media.music.features import Array
 from media.music.similarity import TRANSPOSED, Likeness
 
-SAME = 0.35
+SAME = 0.3
 """Mean likeness from which two groups of sections are one letter; by cross-validation on 15 songs."""
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -49,7 +49,7 @@ def label(likeness: Array, same: float = SAME) -> tuple[str, ...]:
 
 
 def label_certainty(likeness: Array, labels: tuple[str, ...], same: float = SAME) -> Array:
-    """How far each section is on the right side of the threshold, to its own letter and to the nearest other: 0 to 1."""
+    """How far a section is on the right side of the threshold, to its own letter and to the nearest other. 0 to 1."""
     names = np.array(labels)
     certainty = np.zeros(len(labels))
     for i, name in enumerate(labels):

@@ -1,4 +1,4 @@
-"""Loudness by ITU-R BS.1770-4 and EBU R 128, measured by FFmpeg's `ebur128` filter on the frames as they are decoded."""
+"""Loudness by ITU-R BS.1770-4 and EBU R 128, measured by FFmpeg's `ebur128` filter on frames as they are decoded."""
 
 from __future__ import annotations
 

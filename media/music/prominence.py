@@ -1,7 +1,8 @@
-"""What makes a bar part of the song's hook: it is repeated, loud, carries the melody, and comes back late.
+"""What makes a bar part of the song's hook: it is repeated, loud, sung high, and comes back late.
 
-Loudness, repetition and position are what choruses have in common across pop music (Van Balen, Burgoyne, Wiering &
-Veltkamp, "An Analysis of Chorus Features in Popular Song", 2013; Goto, "A Chorus-Section Detecting Method", 2006).
+Loudness, repetition, register and position are what choruses have in common across pop music (Van Balen et al., "An
+Analysis of Chorus Features in Popular Song", 2013; Goto, "A Chorus-Section Detection Method for Musical Audio
+Signals", 2006).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from media.music.similarity import TRANSPOSED, Likeness, apart, around
 
 MELODY = slice(57 - NOTE_LOW, 86 - NOTE_LOW)
 """A3 to C#6: where voices sing."""
-LATE = 0.5
-"""Weight of position against each of the others' 1."""
+LATE, HIGH = 0.5, 0.5
+"""Weights of position and of a high voice against 1 for loudness and for each of the two signs of repetition."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Prominence:
     melody: Array
     """How far the strongest note between A3 and C#6 stands above the usual."""
     position: Array
+    register: Array
+    """How high the strongest notes there lie."""
 
     @property
     def score(self) -> Array:
-        return self.repetition + self.loudness + LATE * self.position
+        return self.repetition + self.loudness + LATE * self.position + HIGH * self.register
 
     def reasons(self, bars: slice) -> tuple[Reason, ...]:
         """Those that speak for a stretch, the strongest first."""
@@ -54,13 +57,20 @@ def prominence(bars: Bars, alike: Likeness, borders: tuple[int, ...], labels: tu
         here = by_bar == name
         share[here] = here.mean()
         last[here] = np.flatnonzero(here).max() / len(bars)
-    strongest = bars.notes[:, :, MELODY] - np.median(bars.notes[:, :, MELODY], axis=(0, 1))
+    above = bars.notes[:, :, MELODY] - np.median(bars.notes[:, :, MELODY], axis=(0, 1))
     return Prominence(
         repetition=standard(share) + standard(_returns(alike)),
         loudness=standard(bars.loudness_db),
-        melody=standard(strongest.max(2).mean(1)),
+        melody=standard(above.max(2).mean(1)),
         position=standard(last),
+        register=standard(_register(above)),
     )
+
+
+def _register(above: Array) -> Array:
+    """Mean place, among the notes of MELODY, of those near the strongest of each sixteenth."""
+    strong = np.maximum(above - 0.6 * above.max(2, keepdims=True), 0)
+    return ((strong * np.arange(above.shape[2])).sum(2) / (strong.sum(2) + 1e-9)).mean(1)
 
 
 def _returns(alike: Likeness, strongest: int = 3) -> Array:

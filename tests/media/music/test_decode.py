@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
 
 from contracts.errors import Code, EchoError
 from media.music.decode import SAMPLE_RATE, sound
@@ -17,6 +18,7 @@ def coded(path: Path, samples: np.ndarray, codec: str, rate: int = 44100, drop: 
     wide = np.interp(np.arange(0, len(samples), SAMPLE_RATE / rate), np.arange(len(samples)), samples)
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=rate, layout="stereo")
+        assert isinstance(stream, AudioStream)
         packets = []
         for at in range(0, len(wide), 1024):
             piece = wide[at : at + 1024].astype(np.float32)
