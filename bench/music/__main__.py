@@ -84,22 +84,14 @@ def _peers(songs: list[Reference]) -> None:
     ways = (("librosa's Laplacian", peers.laplacian), ("loudest", peers.loudest))
     for name, find in ways:
         begun = time.monotonic()
-        rows = [_without_dummies(scores(song, find(_samples(song))), name) for song in songs]
+        rows = [scores(song, find(_samples(song))) for song in songs]
         _row(name, rows, time.monotonic() - begun)
     drawn = [
-        {
-            key: value
-            for key, value in scores(song, peers.random(_samples(song), seed)).items()
-            if "hit" in key
-        }
+        scores(song, Estimate([0.0, song.duration_s], None, peers.random(song.duration_s, seed)))
         for song in songs
         for seed in range(20)
     ]
     _row("random (20 draws a song)", drawn)
-
-
-def _without_dummies(row: dict[str, float], name: str) -> dict[str, float]:
-    return {k: v for k, v in row.items() if "hit" in k} if name == "loudest" else row
 
 
 def _samples(song: Reference) -> np.ndarray:
