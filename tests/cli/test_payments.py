@@ -12,6 +12,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from cli.exits import Exit
+from contracts.queues import Queue
 from contracts.settings import Settings
 from dev.servers.issuer import Issuer
 from dev.servers.standins import StripeStandIn
@@ -159,20 +160,22 @@ async def test_a_job_is_charged_to_a_card(till: Till, echoshot: Echoshot, clip: 
 
 
 async def test_a_charged_job_without_a_result_says_where_the_money_is(
-    till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch
+    closed_till: Till, echoshot: Echoshot, clip: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    started = await echoshot(
-        "enhance", clip, "--charge", VISA, "--refund-to", "credits", "--no-wait", "--json"
-    )
-    job, purchase = (started.document("job")[name] for name in ("id", "charge"))
+    # Nobody checks the file, so that the job is still under way when it is cancelled.
+    async with workers(closed_till.shop.house, Queue.CORE, Queue.PROVIDERS):
+        started = await echoshot(
+            "enhance", clip, "--charge", VISA, "--refund-to", "credits", "--no-wait", "--json"
+        )
+        job, purchase = (started.document("job")[name] for name in ("id", "charge"))
 
-    async def paid() -> bool:
-        shown = await echoshot("payments", "show", purchase["purchase_id"], "--json")
-        return shown.document("purchase")["purchase"]["status"] == "PAID"
+        async def paid() -> bool:
+            shown = await echoshot("payments", "show", purchase["purchase_id"], "--json")
+            return shown.document("purchase")["purchase"]["status"] == "PAID"
 
-    await until(paid)
-    assert (await echoshot("cancel", job)).exit == Exit.OK
-    ended = await echoshot("watch", job)
+        await until(paid)
+        assert (await echoshot("cancel", job)).exit == Exit.OK
+        ended = await echoshot("watch", job)
     assert ended.exit == Exit.JOB_FAILED, ended
     assert "No credits were used. The payment stays with you as credits." in ended.err
     monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
