@@ -112,7 +112,8 @@ class Transfer(View):
     step: str
     reason: str
     phase: Phase | None
-    """Of a refund or a dispute: what this transfer has done. Only `paid_out` has given money back."""
+    """Of a refund or a dispute: what this transfer has done. Of a refund only `paid_out` moves money out, of a dispute
+    only `opened`."""
 
 
 class Purchase(View):

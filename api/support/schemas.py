@@ -88,7 +88,8 @@ class SupportPurchase(PurchaseBase):
 
     user_id: str
     declined: str | None
-    """The provider's own code of the latest try. Not for the customer, whose sentence is in `failure`."""
+    """The provider's own code of the latest try, not for the customer, whose sentence is in `failure`. While another
+    card is awaited `failure` is null, and the sentence is in the customer's own `declined.message`."""
     refunds: tuple[SupportRefund, ...]
     refundable: Refundable
     disputes: tuple[SupportDispute, ...]
