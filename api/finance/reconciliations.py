@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.finance import schemas
 from api.finance.access import Finance
-from api.finance.report import page
+from api.finance.report import age_s, page
 from api.idempotency import IDEMPOTENCY_CODES, CurrentOnce, Reply
 from api.links import CurrentLinks
 from api.problems import locale_of, responses
@@ -30,7 +30,6 @@ from workflows.client import start_reconciliation
 router = APIRouter(prefix="/finance/reconciliations", tags=["finance"])
 
 CODES = (Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.VALIDATION_FAILED)
-SECOND = timedelta(seconds=1)
 
 
 @router.post(
@@ -132,10 +131,9 @@ def _summary(found: Reconciled) -> schemas.ReportSummary:
 
 
 def _reported(difference: Difference, locale: str) -> schemas.ReportedDifference:
-    age = datetime.now(UTC) - difference.since
     return schemas.ReportedDifference(
         difference=difference,
-        age_s=age.days * 86_400 + age.seconds,
+        age_s=age_s(difference.since),
         what_to_do=WHAT_TO_DO[difference.kind].to(locale),
         suggested_legs=suggested_legs(difference),
     )
@@ -148,7 +146,7 @@ def _under_way(coming: UnderWay, as_of: datetime) -> schemas.ReportUnderWay:
         amount_krw=coming.amount_krw,
         stages=coming.stages,
         oldest=tuple(
-            schemas.ReportedUnderWay(payment=payment, age_s=max((as_of - payment.since) // SECOND, 0))
+            schemas.ReportedUnderWay(payment=payment, age_s=age_s(payment.since, as_of))
             for payment in coming.oldest
         ),
     )

@@ -12,8 +12,6 @@ from db.money_by_day import Day
 
 Say = Callable[[str], str]
 
-SECOND = timedelta(seconds=1)
-
 WIDTH, HEIGHT, BAR = 720, 180, 22
 AGES = ((3600, "< 1 h"), (86_400, "< 1 d"), (7 * 86_400, "< 7 d"), (1 << 62, "≥ 7 d"))
 
@@ -66,6 +64,11 @@ table { border-collapse: collapse; width: 100%; } td, th { padding: .35rem .6rem
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .in { fill: var(--in); } .out { fill: var(--out); } .lost { fill: var(--bad); } .axis { stroke: var(--line); }
 """
+
+
+def age_s(since: datetime, as_of: datetime | None = None) -> int:
+    """Whole seconds from `since` to `as_of` (default: now); 0 when another machine's clock is ahead."""
+    return max(((as_of or datetime.now(UTC)) - since) // timedelta(seconds=1), 0)
 
 
 def page(found: Reconciled, days: Sequence[Day], locale: str) -> str:
@@ -194,7 +197,7 @@ def _under_way(coming: UnderWay, as_of: datetime, say: Say) -> str:
     )
     rows = (
         f"<tr><td>{escape(payment.subject)}</td><td>{escape(payment.provider)}</td>"
-        f'<td>{_spell(as_of - payment.since)}</td><td class="n">{payment.amount_krw:,}</td>'
+        f'<td>{_spell(age_s(payment.since, as_of))}</td><td class="n">{payment.amount_krw:,}</td>'
         f"<td>{say(payment.stage)}</td></tr>"
         for payment in coming.oldest
     )
@@ -207,7 +210,7 @@ def _differences(differences: Sequence[Difference], locale: str, say: Say) -> st
         for name in ("kind", "age", "amount", "credits", "what", "todo")
     )
     rows = (
-        f"<tr><td>{escape(difference.kind)}</td><td>{_age(difference)}</td>"
+        f"<tr><td>{escape(difference.kind)}</td><td>{_spell(age_s(difference.since))}</td>"
         f'<td class="n">{difference.amount_krw:,}</td><td class="n">{difference.credits:,}</td>'
         f"<td>{escape(difference.subject)}<br><span class=faint>{escape(difference.detail)}</span></td>"
         f"<td>{escape(_todo(difference, locale))}</td></tr>"
@@ -220,20 +223,11 @@ def _todo(difference: Difference, locale: str) -> str:
     return WHAT_TO_DO[difference.kind].to(locale)
 
 
-def _seconds(difference: Difference) -> int:
-    return max((datetime.now(UTC) - difference.since) // SECOND, 0)
-
-
-def _age(difference: Difference) -> str:
-    return _spell(datetime.now(UTC) - difference.since)
-
-
-def _spell(age: timedelta) -> str:
-    seconds = max(age // SECOND, 0)
+def _spell(seconds: int) -> str:
     return (
         f"{seconds // 86_400} d" if seconds >= 86_400 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
     )
 
 
 def _age_class(difference: Difference) -> str:
-    return next(name for limit, name in AGES if _seconds(difference) < limit)
+    return next(name for limit, name in AGES if age_s(difference.since) < limit)
