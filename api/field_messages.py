@@ -33,7 +33,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("float", "숫자여야 합니다"),
     ("decimal", "숫자여야 합니다"),
     ("bool", "true 또는 false여야 합니다"),
-    ("string", "글자여야 합니다"),
+    ("string", "문자열이어야 합니다"),
     ("datetime", "시간대가 있는 RFC 3339 날짜와 시각이어야 합니다"),
     ("timezone", "시간대가 있는 RFC 3339 날짜와 시각이어야 합니다"),
     ("uuid", "UUID여야 합니다"),

@@ -169,7 +169,7 @@ async def test_what_is_wrong_with_a_field_is_said_in_korean_too(login: Login) ->
     assert said["bytes"] == "1 이상이어야 합니다"
     assert said["filename"] == "1자 이상이어야 합니다"
     assert said["surprise"] == "쓸 수 없는 항목입니다"
-    assert said["sha256"] == "글자여야 합니다"
+    assert said["sha256"] == "문자열이어야 합니다"
     assert said["content_type"].startswith("다음 중 하나여야 합니다: 'video/mp4', ")
 
     card = {"package": "100", "payment_method": "4242424242424242"}
