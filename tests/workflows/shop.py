@@ -188,6 +188,11 @@ class Shop:
                 f"/v1/payment_intents/{paying.provider_ref}/confirm", data=form, headers=headers
             )
 
+    async def mend_provider(self) -> None:
+        """From here on no request meets a fault."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            (await client.delete(f"{self.stripe.url}/standin/faults")).raise_for_status()
+
     async def payment_ref(self, purchase: PurchaseInput) -> str:
         found = [each for each in await self.payments() if _purchase_of(each) == purchase.purchase_id]
         return found[0]["id"]

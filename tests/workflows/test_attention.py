@@ -130,9 +130,11 @@ async def test_a_retry_that_comes_after_give_up_is_refused(house: House) -> None
 
 async def test_of_two_people_who_press_at_once_the_first_decides(house: House) -> None:
     job, handle = await stuck(house)
+    muxing = house.stand_ins.on["mux_enhanced"] = Gate()  # a job that has ended refuses in other words
     answers = await asyncio.gather(
         *(handle.execute_update("retry") for _ in range(3)), return_exceptions=True
     )
+    muxing.opened.set()
     await handle.result()
     assert [type(answer) for answer in answers].count(WorkflowUpdateFailedError) == 2
     await house.assert_captured(job)

@@ -146,6 +146,8 @@ async def test_in_the_farewell_the_job_stays_succeeded(house: House) -> None:
 
 
 async def test_that_meets_the_upload_leaves_one_ending(house: House) -> None:
+    # Should the upload be heard of first: the job does not succeed before it hears of the rest.
+    house.stand_ins.on["ingest"] = Gate()
     job = await house.open_job(uploaded=False)
     handle = await house.start(job)
     await asyncio.gather(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
 from sqlalchemy import text
 
 from activities.sweep import chance_of_announcing
@@ -72,13 +71,14 @@ async def test_a_reset_while_the_customer_pays_keeps_the_one_payment(shop: Shop)
 
 async def test_a_terminated_purchase_goes_on_by_the_sweep_while_something_is_open(shop: Shop) -> None:
     unpaid, refunding, quiet = await shop.buy(), await bought(shop), await bought(shop)
-    await shop.checkout(unpaid)
-    await shop.pay(unpaid)
+    paying = (await shop.checkout(unpaid)).checkout
+    assert paying is not None
     await shop.stripe.control.post("refunds/mode", status="pending")
     await shop.handle(refunding).execute_update("refund")
     await shop.refunded(refunding, ("PENDING", 10_000, 100))
     for purchase in (unpaid, refunding, quiet):
         await shop.handle(purchase).terminate("an operator was in a hurry")
+    assert (await shop.confirm(paying)).is_success
     await shop.stripe.control.post("refunds/settle", outcome="succeeded")
     await grow_old(shop)
 
@@ -142,8 +142,7 @@ async def test_an_old_refund_is_spoken_of_ever_less_often_and_its_lost_workflow_
 
     await handle.terminate()
     assert await sweep(shop.house) == SweepReport(purchases_started=1)
-    async with httpx.AsyncClient(trust_env=False) as client:
-        (await client.delete(f"{shop.stripe.url}/standin/faults")).raise_for_status()
+    await shop.mend_provider()
     await shop.refunded(purchase, ("SUCCEEDED", 10_000, 100))
     await shop.assert_agreed()
 

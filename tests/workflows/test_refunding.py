@@ -3,7 +3,6 @@ is accounted for, and no button gives more back than was paid and is not spent."
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -92,8 +91,7 @@ async def test_the_card_shows_a_refund_on_its_way_while_the_provider_is_away(sho
     await handle.signal("refund_requested")
     assert "just asked for" in await card_of(handle)
 
-    async with httpx.AsyncClient(trust_env=False) as client:
-        (await client.delete(f"{shop.stripe.url}/standin/faults")).raise_for_status()
+    await shop.mend_provider()
     await shop.refunded(purchase, ("SUCCEEDED", 3_000, 30), ("SUCCEEDED", 2_000, 20))
     await until(lambda: says(shop, purchase, "5,000 won refunded"))
     await until(lambda: says(shop, purchase, "just asked for", there=False))
