@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from temporalio.client import Client
@@ -21,7 +22,7 @@ from dev.servers.standins import StripeStandIn
 from dev.servers.temporal import NAMESPACE, Temporal
 from tests.api.acts import Login, Person, grant
 from tests.api.serving import Api, served
-from tests.api.till import Till, open_till
+from tests.api.till import Till, let_api_wait, open_till
 from tests.workflows.house import workers
 
 
@@ -117,7 +118,8 @@ async def closed_till(
 
 
 @pytest_asyncio.fixture
-async def till(closed_till: Till) -> AsyncIterator[Till]:
-    """The same with its workers."""
+async def till(closed_till: Till, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Till]:
+    """The same with its workers, whom the API waits for."""
+    let_api_wait(monkeypatch)
     async with workers(closed_till.shop.house):
         yield closed_till

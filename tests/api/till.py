@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from temporalio.client import Client
@@ -158,6 +159,12 @@ async def open_till(
             yield till
         finally:
             await asyncio.gather(*(person.aclose() for person in till.people))
+
+
+def let_api_wait(patch: pytest.MonkeyPatch) -> None:
+    """Until the workers have answered: on a busy machine a customer's two seconds may not be enough."""
+    patch.setattr("api.payments.checkout.WAIT_S", 15.0)
+    patch.setattr("api.temporal.CALL_TIMEOUT_S", 18.0)
 
 
 def signed_at(secret: str, body: bytes, *, seconds_ago: int) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from contracts.queues import Queue
 from contracts.settings import Settings
 from dev.servers.issuer import Issuer
 from dev.servers.standins import StripeStandIn
-from tests.api.till import ASKS_BANK, DECLINED, VISA, WITHOUT_MONEY, Till, open_till
+from tests.api.till import ASKS_BANK, DECLINED, VISA, WITHOUT_MONEY, Till, let_api_wait, open_till
 from tests.cli.conftest import Echoshot, Start
 from tests.faulty_proxy import FaultyProxy
 from tests.workflows.house import until, workers
@@ -40,7 +40,8 @@ async def closed_till(
 
 
 @pytest_asyncio.fixture
-async def till(closed_till: Till) -> AsyncIterator[Till]:
+async def till(closed_till: Till, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Till]:
+    let_api_wait(monkeypatch)
     async with workers(closed_till.shop.house):
         yield closed_till
 
