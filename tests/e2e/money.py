@@ -21,14 +21,22 @@ from tests.workflows.house import until
 VISA = "pm_card_visa"
 DECLINED = "pm_card_chargeDeclined"
 ASKS_BANK = "pm_card_threeDSecure2Required"
+PURCHASE_SETTLED = {"PAID", "FAILED", "CANCELED", "EXPIRED"}
 PATIENCE_S = 100
 """A killed worker's attempt is given up after a minute."""
 
 
 class Buyer(Customer):
-    async def buy(self, package: str = "100", *, status: int = 201, **wishes: Any) -> dict[str, Any]:
+    async def buy(self, package: str = "100", **wishes: Any) -> dict[str, Any]:
+        """A purchase that the provider knows of."""
         answer = await self.post("/v1/payments/tokens", {"package": package, **wishes})
-        assert answer.status_code == status, answer.text
+        assert answer.status_code in (201, 202), answer.text
+        return await self.until_answered(answer.json()["purchase"])
+
+    async def buy_unanswered(self, package: str = "100", **wishes: Any) -> dict[str, Any]:
+        """While the provider is away."""
+        answer = await self.post("/v1/payments/tokens", {"package": package, **wishes})
+        assert answer.status_code == 202, answer.text
         return answer.json()
 
     async def bought(self, package: str = "100") -> dict[str, Any]:
@@ -50,6 +58,16 @@ class Buyer(Customer):
 
     async def payment(self, purchase: Mapping[str, Any]) -> dict[str, Any]:
         return (await self.http.get(f"/v1/payments/{purchase['id']}")).raise_for_status().json()
+
+    async def until_answered(self, purchase: Mapping[str, Any]) -> dict[str, Any]:
+        """Until there is a checkout, or no need of one."""
+
+        async def is_answered() -> bool:
+            found = await self.payment(purchase)
+            return found["checkout"] is not None or found["purchase"]["status"] in PURCHASE_SETTLED
+
+        await until(is_answered, seconds=PATIENCE_S)
+        return await self.payment(purchase)
 
     async def until_purchase(self, purchase: Mapping[str, Any], *statuses: str) -> dict[str, Any]:
         async def has() -> bool:

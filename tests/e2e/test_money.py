@@ -6,6 +6,7 @@ After every story the books, finance's reconciliation and the providers' own led
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -207,39 +208,46 @@ class HurriedApi(Api):
     name = "api-hurried"
 
 
-@pytest_asyncio.fixture(scope="module")
-async def hurried(platform: Platform) -> AsyncIterator[Api]:
-    deadlines = {
-        "ECHOSHOT_DEADLINES__PAYMENT_S": "3",
-        "ECHOSHOT_DEADLINES__UPLOAD_S": "3",
-        "ECHOSHOT_PURCHASE_DEADLINES__PAYMENT_S": "3",
-    }
+@asynccontextmanager
+async def hurried_buyer(platform: Platform, **deadlines: int) -> AsyncIterator[Buyer]:
+    """Of an API with these deadlines, in seconds; all others are long, so that no test meets one that it is not of."""
     port = free_port()
-    address = {"ECHOSHOT_API_PORT": str(port), "ECHOSHOT_PUBLIC_URL": f"http://127.0.0.1:{port}"}
-    api = HurriedApi(platform.api.log_path.parent, port, {**platform.environment, **deadlines, **address})
+    environment = {
+        **platform.environment,
+        **{f"ECHOSHOT_{name.upper()}": str(seconds) for name, seconds in deadlines.items()},
+        "ECHOSHOT_API_PORT": str(port),
+        "ECHOSHOT_PUBLIC_URL": f"http://127.0.0.1:{port}",
+    }
+    api = HurriedApi(platform.api.log_path.parent, port, environment)
     await api.start()
-    yield api
-    await api.stop()
+    try:
+        async with buyer(platform, url=api.url) as fan:
+            yield fan
+    finally:
+        await api.stop()
 
 
-async def test_a_job_whose_card_is_never_confirmed_expires_unpaid(
-    platform: Platform, hurried: Api, tiny: Path
-) -> None:
-    async with buyer(platform, url=hurried.url) as fan:
+LONG_ENOUGH_S = 10
+"""For the provider to hear of a payment before its time is up."""
+
+
+async def test_a_job_whose_card_is_never_confirmed_expires_unpaid(platform: Platform, tiny: Path) -> None:
+    async with hurried_buyer(platform, deadlines__payment_s=LONG_ENOUGH_S) as fan:
         job = await fan.open_job(tiny, funding=charge(ASKS_BANK))
-        assert job["charge"]["action_required"]
+        asked = await fan.until_answered(purchase_of(job))
+        assert asked["action_required"]
         ended = await fan.wait(job["id"])
         assert (ended["status"], ended["failure"]["code"]) == ("EXPIRED", "payment_expired")
         await fan.until_purchase(purchase_of(job), "CANCELED", "EXPIRED")
-        assert (await fan.pay(job["charge"]["checkout"], VISA)).status_code == 400
+        assert (await fan.pay(asked["checkout"], VISA)).status_code == 400
         assert await fan.balance() == (0, 0)
     await assert_agreed(platform)
 
 
 async def test_a_paid_job_whose_file_never_comes_expires_and_is_refunded(
-    platform: Platform, hurried: Api, tiny: Path
+    platform: Platform, tiny: Path
 ) -> None:
-    async with buyer(platform, url=hurried.url) as fan:
+    async with hurried_buyer(platform, deadlines__upload_s=1) as fan:
         job = await fan.open_job(tiny, funding=charge())
         ended = await fan.wait(job["id"])
         assert (ended["status"], ended["failure"]["code"]) == ("EXPIRED", "upload_expired")
@@ -248,10 +256,8 @@ async def test_a_paid_job_whose_file_never_comes_expires_and_is_refunded(
     await assert_agreed(platform)
 
 
-async def test_a_package_that_nobody_pays_expires_at_the_provider_too(
-    platform: Platform, hurried: Api
-) -> None:
-    async with buyer(platform, url=hurried.url) as fan:
+async def test_a_package_that_nobody_pays_expires_at_the_provider_too(platform: Platform) -> None:
+    async with hurried_buyer(platform, purchase_deadlines__payment_s=LONG_ENOUGH_S) as fan:
         answer = await fan.buy()
         await fan.until_purchase(answer["purchase"], "EXPIRED")
         ref = await payment_ref(platform, answer["purchase"])

@@ -34,9 +34,9 @@ async def test_a_purchase_made_while_the_provider_is_down_goes_on_by_itself(
     assert stripe is not None
     stripe.kill()
     try:
-        answer = await fan.buy(status=202)
+        answer = await fan.buy_unanswered()
         assert (answer["purchase"]["status"], answer["checkout"]) == ("CREATED", None)
-        saved = await fan.buy(status=202, payment_method=VISA)
+        saved = await fan.buy_unanswered(payment_method=VISA)
     finally:
         await stripe.restart()
 
@@ -130,7 +130,7 @@ async def test_a_worker_killed_in_the_middle_of_buying_and_refunding_does_both_o
     for match in ("POST /v1/payment_intents", "POST /v1/refunds"):
         # Done at the provider; the worker dies before it hears of it.
         await fan.stripe.post("faults", match=match, kind="timeout_after", delay_ms=30_000)
-    second = (await fan.buy(payment_method=VISA, status=202))["purchase"]
+    second = (await fan.buy_unanswered(payment_method=VISA))["purchase"]
     await refund(platform, purchase, amount_krw=4_000)
     await until(lambda: are_under_way(fan))
 
