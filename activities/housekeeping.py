@@ -31,7 +31,7 @@ class HousekeepingActivities:
                 return 0
             source = await videos.get_video(session, job.user_id, job.video_id)
         prefixes = [keys.work_prefix(job.id)]
-        if job.result_video_id is None:
+        if job.result_key is None:
             prefixes.append(keys.result_prefix(job.id))
         if source is not None and source.state is VideoState.REJECTED:
             prefixes.append(keys.source_prefix(source.user_id, source.id))
@@ -43,7 +43,7 @@ class HousekeepingActivities:
         async with self._rooms.database.transaction() as session:
             await idempotency.prune(session)
         return RetentionReport(
-            results_deleted=await deleted(retention.expired_results),
+            results_deleted=await deleted(retention.expired_results) + await self._delete_products(),
             sources_deleted=await deleted(partial(retention.unused_sources, days=settings.upload_days)),
             work_files_deleted=await self._delete_leftovers(settings.work_file_hours),
         )
@@ -68,7 +68,22 @@ class HousekeepingActivities:
             if not await retention.give_up_video(session, video.id):
                 return False
             await self._delete(prefix)
+            await self._delete(keys.music_prefix(video.id))
         return True
+
+    async def _delete_products(self) -> int:
+        """Results that are no videos; returns their number."""
+        deleted = 0
+        while True:
+            async with self._rooms.database.read() as session:
+                batch = await retention.expired_products(session)
+            for job in batch:
+                async with self._rooms.database.transaction() as session:
+                    await retention.give_up_product(session, job)
+                    await self._delete(keys.result_prefix(job.id))
+            deleted += len(batch)
+            if len(batch) < retention.BATCH:
+                return deleted
 
     async def _delete_leftovers(self, hours: int) -> int:
         """Asks the store itself what is left over: a worker thought dead may write after the clean-up."""

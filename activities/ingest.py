@@ -14,7 +14,7 @@ from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
 from contracts.kinds import KINDS
 from contracts.media import Artifact, MediaInfo
-from contracts.pricing import measured_quote
+from contracts.pricing import Quote
 from contracts.timing import ENGINE_STALL
 from contracts.video_job import Ingested, JobInput
 from db import jobs, progress, videos
@@ -31,18 +31,18 @@ class IngestActivities:
     @activity.defn(name="ingest")
     async def ingest(self, job: JobInput) -> Ingested:
         """Raises the codes under "what is wrong with a file"; the upload is then marked rejected."""
-        video, rate = await self._open(job)
+        video, quoted = await self._open(job)
         reporter = Reporter(self._rooms.database, job.job_id, status=JobStatus.INGESTED)
         try:
-            return await reporter.run(self._check(video, rate, job.kind, reporter))
+            return await reporter.run(self._check(job, video, quoted, reporter))
         except EchoError as error:
             if not error.retryable and error.code is not Code.JOB_SETTLED:
                 async with self._rooms.database.transaction() as session:
                     await videos.mark_rejected(session, video.id, error.code)
             raise
 
-    async def _open(self, job: JobInput) -> tuple[Video, int]:
-        """The source, and the credits per minute that its owner was quoted."""
+    async def _open(self, job: JobInput) -> tuple[Video, Quote]:
+        """The source, and the price that its owner was quoted."""
         async with self._rooms.database.transaction() as session:
             quoted = (await jobs.lock_job(session, job.job_id)).quote
             video = await videos.get_video(session, job.user_id, job.video_id)
@@ -50,9 +50,9 @@ class IngestActivities:
                 raise EchoError(Code.SOURCE_MISSING, f"no video {job.video_id}")
             totals = dict.fromkeys(KINDS[job.kind].stages, 0) | {STAGE: max(1, video.bytes)}
             await progress.declare_stages(session, job.job_id, totals)
-        return video, quoted.credits_per_minute
+        return video, quoted
 
-    async def _check(self, video: Video, rate: int, kind: str, reporter: Reporter) -> Ingested:
+    async def _check(self, job: JobInput, video: Video, quoted: Quote, reporter: Reporter) -> Ingested:
         known = _already_checked(video)
         if known:
             info, source = known
@@ -67,7 +67,8 @@ class IngestActivities:
             async with self._rooms.database.transaction() as session:
                 await videos.mark_ready(session, video.id, info, source)
         await reporter.finish(STAGE, saga_step="ingest")
-        return Ingested(info=info, source=source, credits=measured_quote(kind, info, rate=rate).credits)
+        measured = KINDS[job.kind].quote(job.params, info.duration_ms, "measured", first=quoted)
+        return Ingested(info=info, source=source, credits=measured.credits)
 
     async def _fetch_and_probe(
         self, video: Video, path: Path, reporter: Reporter

@@ -10,6 +10,8 @@ JobId = NewType("JobId", str)
 VideoId = NewType("VideoId", str)
 PurchaseId = NewType("PurchaseId", str)
 RefundId = NewType("RefundId", str)
+ClipId = NewType("ClipId", str)
+ShareId = NewType("ShareId", str)
 TransferId = NewType("TransferId", UUID)
 
 # Fixed for ever: changing it would let an old workflow charge again under a new id.

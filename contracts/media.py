@@ -91,6 +91,11 @@ class MediaInfo(Contract):
     video: VideoInfo
     audio: tuple[AudioInfo, ...] = ()
 
+    @property
+    def duration_ms(self) -> int:
+        """What a price goes by: the picture's own duration, else the sound's."""
+        return int(self.video.duration_s * 1000)
+
 
 class Check(Contract):
     """One verified fact about a result."""

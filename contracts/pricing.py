@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from contracts.base import Contract
-from contracts.media import MediaInfo
-
-CREDITS_PER_STARTED_MINUTE: dict[str, int] = {
-    "enhance": 10,
-}
-"""By job kind. At the smallest package (100 credits for 10,000 won) a credit is 100 won."""
 
 CHARGE_KRW_PER_CREDIT = 100
 """Of a job paid by card without a package. Flat, so that any part of a charge can be refunded to the won."""
@@ -18,31 +14,51 @@ CHARGE_KRW_PER_CREDIT = 100
 PAYMENT_KRW_MIN = 1_000
 """Stripe takes no less than 50 US cents' worth, about 700 won; this leaves room for the exchange rate."""
 
+Basis = Literal["declared", "measured", "assumed"]
+
 
 class Quote(Contract):
+    """A price by time or by piece; what does not apply is 0."""
+
     credits: int
-    started_minutes: int
-    credits_per_minute: int
-    basis: Literal["declared", "measured", "assumed"]
+    started_minutes: int = 0
+    credits_per_minute: int = 0
+    pieces: int = 0
+    credits_per_piece: int = 0
+    basis: Basis
     """`declared`: the client's duration; `measured`: ours, at ingest; `assumed`: one minute until then."""
 
 
-def measured_quote(kind: str, info: MediaInfo, *, rate: int | None = None) -> Quote:
-    """Price by the picture's own duration, as measured at ingest; `rate` as in `quote`."""
-    return quote(kind, int(info.video.duration_s * 1000), "measured", rate=rate)
+@dataclass(frozen=True)
+class PerMinute:
+    """A price for each started minute of the source."""
+
+    credits: int
+
+    def quote(
+        self, params: Any, duration_ms: int | None, basis: Basis, *, first: Quote | None = None
+    ) -> Quote:
+        """Price of one job on a source of `duration_ms` milliseconds; None counts as one minute. `first`, the job's
+        earlier quote, keeps its rate; None: today's."""
+        minutes = 1 if duration_ms is None else max(1, -(-duration_ms // 60_000))
+        rate = self.credits if first is None else first.credits_per_minute
+        return Quote(credits=minutes * rate, started_minutes=minutes, credits_per_minute=rate, basis=basis)
 
 
-def quote(
-    kind: str,
-    duration_ms: int | None,
-    basis: Literal["declared", "measured", "assumed"],
-    *,
-    rate: int | None = None,
-) -> Quote:
-    """Price of one job of `kind` on a source of `duration_ms` milliseconds; None counts as one minute.
+@dataclass(frozen=True)
+class PerPiece:
+    """A price for each piece that is made; those that cannot be made cost nothing."""
 
-    `rate`, in credits a minute, is that of the job's first quote; None: today's.
-    """
-    minutes = 1 if duration_ms is None else max(1, -(-duration_ms // 60_000))
-    rate = CREDITS_PER_STARTED_MINUTE[kind] if rate is None else rate
-    return Quote(credits=minutes * rate, started_minutes=minutes, credits_per_minute=rate, basis=basis)
+    credits: int
+    pieces: Callable[[Any], int]
+    """How many a job's params ask for."""
+
+    def quote(
+        self, params: Any, duration_ms: int | None, basis: Basis, *, first: Quote | None = None
+    ) -> Quote:
+        pieces = self.pieces(params)
+        rate = self.credits if first is None else first.credits_per_piece
+        return Quote(credits=pieces * rate, pieces=pieces, credits_per_piece=rate, basis=basis)
+
+
+Price = PerMinute | PerPiece

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.base import Contract
 from contracts.ids import JobId, PurchaseId, UserId, VideoId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
@@ -79,11 +81,17 @@ class PipelineResult(Contract):
     """What every pipeline hands back to the saga, whatever its kind made."""
 
     result: Artifact
-    info: MediaInfo
+    """The file that a user downloads; of a kind that makes many, the list of them."""
+    info: MediaInfo | None = None
+    """Of a result that is a video, which then joins the user's videos."""
     manifest: Artifact
     thumbnails: tuple[Thumbnail, ...] = ()
-    verification: Verification
+    verification: Verification = Verification(checks=())
     engines: tuple[EngineUse, ...] = ()
+    product: dict[str, Any] = Field(default_factory=dict)
+    """What was found or made, for the database: the kind's own contract as JSON, tens of kilobytes at most."""
+    credits: int | None = None
+    """What was earned of the price, when not every piece could be made; at least 1. None: all."""
 
 
 class Complete(Contract):

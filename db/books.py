@@ -67,15 +67,24 @@ JOBS = {
     "a job whose state and hold disagree": """
         SELECT j.id || ' is ' || j.status || ', its hold ' || coalesce(r.kind, 'pending')
           FROM jobs j LEFT JOIN transfers r ON r.hold_id = j.hold_id
-         WHERE CASE WHEN j.hold_id IS NULL THEN j.status IN ('QUEUED', 'RUNNING', 'SUCCEEDED')
-                         OR (j.status = 'INGESTED' AND j.purchase_id IS NULL)
+         WHERE CASE WHEN j.hold_id IS NULL THEN j.quote_credits > 0 AND (j.status IN ('QUEUED', 'RUNNING', 'SUCCEEDED')
+                         OR (j.status = 'INGESTED' AND j.purchase_id IS NULL))
                     WHEN j.finished_at IS NULL THEN r.kind IS NOT NULL
                     WHEN j.status = 'SUCCEEDED' THEN r.kind IS DISTINCT FROM 'capture'
                     ELSE r.kind IS NULL OR r.kind NOT IN ('release', 'expire') END""",
     "a succeeded job without its result, or a result without capture": """
-        SELECT coalesce(v.id, j.id) FROM (SELECT * FROM videos WHERE role = 'result') v
-          FULL JOIN (SELECT * FROM jobs WHERE status = 'SUCCEEDED') j ON j.result_video_id = v.id AND v.job_id = j.id
-         WHERE v.id IS NULL OR j.id IS NULL""",
+        SELECT coalesce(r.job_id, j.id) FROM results r
+          FULL JOIN (SELECT * FROM jobs WHERE status = 'SUCCEEDED') j ON j.result_key = r.key AND j.id = r.job_id
+         WHERE r.job_id IS NULL OR j.id IS NULL
+         UNION ALL
+        SELECT v.id FROM videos v LEFT JOIN jobs j ON j.result_video_id = v.id AND j.id = v.job_id
+         WHERE v.role = 'result' AND j.id IS NULL""",
+    "clips whose prices are not what their job took": """
+        SELECT c.job_id FROM clips c JOIN jobs j ON j.id = c.job_id AND j.finished_at IS NOT NULL
+          LEFT JOIN transfers t ON t.hold_id = j.hold_id AND t.kind = 'capture'
+         GROUP BY c.job_id, t.amount
+        HAVING coalesce(sum(c.credits) FILTER (WHERE c.made IS NOT NULL), 0) <> coalesce(t.amount, 0)
+            OR bool_or(c.state = 'pending')""",
     "a settled job without its line in the saga log": """
         SELECT j.id FROM jobs j LEFT JOIN transfers r ON r.hold_id = j.hold_id
          WHERE j.finished_at IS NOT NULL AND r.id IS NOT NULL

@@ -6,7 +6,7 @@ from typing import Literal
 
 from uuid_utils import uuid7
 
-Prefix = Literal["usr", "vid", "upl", "job", "rec", "cor"]
+Prefix = Literal["usr", "vid", "upl", "job", "rec", "cor", "clp", "shr"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -11,8 +11,9 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.ids import JobId, VideoId
-from db import jobs, videos
-from db.tables import Job, Video, VideoRole, VideoState
+from db import jobs, results, videos
+from db.products import product_of
+from db.tables import Job, Result, Video, VideoRole, VideoState
 
 BATCH = 100
 """Rows at a time."""
@@ -43,6 +44,21 @@ async def unused_sources(session: AsyncSession, *, days: int) -> list[Video]:
     return list((await session.scalars(query.order_by(Video.created_at).limit(BATCH))).all())
 
 
+async def expired_products(session: AsyncSession) -> list[Job]:
+    """Jobs whose result is no video and past its time."""
+    query = (
+        select(Job)
+        .join(Result, Result.job_id == Job.id)
+        .where(Result.deleted_at.is_(None), Result.expires_at < func.now(), Job.result_video_id.is_(None))
+    )
+    return list((await session.scalars(query.order_by(Result.expires_at).limit(BATCH))).all())
+
+
+async def give_up_product(session: AsyncSession, job: Job) -> None:
+    await product_of(job.kind).deleted(session, job.id)
+    await results.mark_deleted(session, job.id)
+
+
 async def give_up_video(session: AsyncSession, video_id: VideoId) -> bool:
     """Mark a video deleted. False, and nothing is written, while an active job reads it."""
     # From here on a job that is about to be opened on it waits for this transaction (`videos.get_video`, keep).
@@ -62,9 +78,7 @@ async def settled_before(
     """
     ended = select(Job.id).where(Job.finished_at < func.now() - timedelta(hours=hours))
     if without_result:
-        ended = ended.where(
-            ~exists().where(Video.id == Job.result_video_id, Video.state != VideoState.DELETED)
-        )
+        ended = ended.where(~exists().where(Result.job_id == Job.id, Result.deleted_at.is_(None)))
     found: set[JobId] = set()
     for start in range(0, len(job_ids), BATCH):
         found.update((await session.scalars(ended.where(Job.id.in_(job_ids[start : start + BATCH])))).all())

@@ -20,8 +20,9 @@ from contracts.ledger import Balance, Bucket, CreditEffect, HoldState, TransferK
 from contracts.payments import RefundTo
 from contracts.pricing import Quote
 from contracts.settings import settings
-from contracts.video_job import Complete, HoldOutcome, Release, Settled
-from db import charges, events, holds, jobs, ledger, progress, purchase_rows, saga_log, videos
+from contracts.video_job import Complete, HoldOutcome, PipelineResult, Release, Settled
+from db import charges, events, holds, jobs, ledger, progress, purchase_rows, results, saga_log, videos
+from db.products import product_of
 from db.tables import Job, User, Video
 from db.tables_money import Refund
 
@@ -54,9 +55,14 @@ async def open_job(
         job_id=job_id,
         purchase_id=purchase_id,
     )
+    await product_of(kind).opened(session, job)
     origin = TransferOrigin(
         actor=actor or f"user:{user.id}", step="hold", workflow_id=job_workflow_id(job.id), job_id=job.id
     )
+    if not quote.credits:
+        await events.append(session, job, EventType.STATUS)
+        await saga_log.append(session, job.id, "hold", "done", origin, key="hold", detail="costs nothing")
+        return job
     if purchase_id is not None:
         origin = origin.model_copy(update={"step": "charge"})
         await saga_log.append(session, job.id, "charge", "waiting", origin, key="charge", detail=purchase_id)
@@ -78,6 +84,8 @@ async def confirm_hold(session: AsyncSession, job_id: JobId, origin: TransferOri
     job = await jobs.lock_job(session, job_id)
     if job.status.settled:
         return HoldOutcome(status=job.status, held_credits=0)
+    if not job.quote_credits:
+        return HoldOutcome(status=job.status, held_credits=0)
     held = await _current_hold(session, job)
     await saga_log.append(
         session, job_id, "hold", "done", origin, key="hold/confirmed", transfer_id=held.hold_id
@@ -92,6 +100,12 @@ async def adjust_hold(
     `short_credits` says how much is missing; asking again after a grant may succeed."""
     job = await jobs.lock_job(session, job_id)
     if job.status.settled:
+        return HoldOutcome(status=job.status, held_credits=0)
+    if not job.quote_credits:
+        if credits:
+            raise EchoError(
+                Code.JOB_STATE_CONFLICT, f"job {job_id} costs nothing, {credits} credits were asked"
+            )
         return HoldOutcome(status=job.status, held_credits=0)
     old = await _current_hold(session, job)
     charge = None if job.purchase_id is None else await purchase_rows.get(session, job.purchase_id)
@@ -135,25 +149,15 @@ async def complete_job(session: AsyncSession, complete: Complete, origin: Transf
         return await _how(session, job)
     if JobStatus.SUCCEEDED not in NEXT[job.status]:
         raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} is {job.status}, it cannot succeed")
-    if job.hold_id is None:
-        raise EchoError(Code.JOB_STATE_CONFLICT, f"job {job.id} has no hold")
     origin = origin.model_copy(update={"job_id": job.id})
-    captured = _key(job.id, "capture")
-    await holds.capture(session, captured, job.hold_id, complete.credits, origin)
-    result = await videos.add_result(
-        session,
-        job_id=job.id,
-        user_id=job.user_id,
-        filename=job.filename,
-        outcome=complete.outcome,
-        kept=timedelta(days=settings().result_days),
-    )
-    ended = Settled(
-        status=JobStatus.SUCCEEDED,
-        credit_effect=CreditEffect.CAPTURED,
-        credits=complete.credits,
-        transfer_id=captured,
-    )
+    ended = Settled(status=JobStatus.SUCCEEDED, credit_effect=CreditEffect.NONE, credits=0)
+    if job.quote_credits:
+        captured = _key(job.id, "capture")
+        held = await _current_hold(session, job)
+        await holds.capture(session, captured, held.hold_id, complete.credits, origin)
+        moved = {"credit_effect": CreditEffect.CAPTURED, "credits": complete.credits, "transfer_id": captured}
+        ended = ended.model_copy(update=moved)
+    video_id = await _publish(session, job, complete.outcome)
     await _log_end(session, job, ended, origin)
     if charge is not None:
         refund = await charges.refund_what_is_left(session, charge, ended.status, origin)
@@ -163,7 +167,20 @@ async def complete_job(session: AsyncSession, complete: Complete, origin: Transf
             await events.append(
                 session, job, EventType.STATUS, credit_effect=CreditEffect.REFUNDED, credits=refund.credits
             )
-    return await _end(session, job, ended, result_video_id=result.id)
+    return await _end(session, job, ended, result_key=complete.outcome.result.key, result_video_id=video_id)
+
+
+async def _publish(session: AsyncSession, job: Job, outcome: PipelineResult) -> VideoId | None:
+    """Whatever the kind has made; a video joins its owner's videos."""
+    product, kept = product_of(job.kind), timedelta(days=settings().result_days)
+    await results.add(session, job, outcome, None if product.kept_with_source else kept)
+    await product.published(session, job, outcome.product)
+    if outcome.info is None:
+        return None
+    video = await videos.add_result(
+        session, job_id=job.id, user_id=job.user_id, filename=job.filename, outcome=outcome, kept=kept
+    )
+    return video.id
 
 
 async def release_job(session: AsyncSession, release: Release, origin: TransferOrigin) -> Settled:
@@ -180,7 +197,7 @@ async def release_job(session: AsyncSession, release: Release, origin: TransferO
         credits=0,
         failure_code=release.failure_code,
     )
-    if charge is None or job.hold_id is not None:
+    if job.quote_credits and (charge is None or job.hold_id is not None):
         held = await _current_hold(session, job)
         released = _key(job.id, "release")
         expired = release.status is JobStatus.EXPIRED
@@ -188,6 +205,7 @@ async def release_job(session: AsyncSession, release: Release, origin: TransferO
         ended = ended.model_copy(
             update={"credit_effect": CreditEffect.RELEASED, "credits": held.amount, "transfer_id": released}
         )
+    await product_of(job.kind).failed(session, job, release.failure_code)
     if release.status is JobStatus.FAILED:
         await progress.fail_running(session, job.id)
     await _log_end(session, job, ended, origin)
@@ -246,8 +264,8 @@ async def _current_hold(session: AsyncSession, job: Job) -> HoldState:
 
 
 async def _log_end(session: AsyncSession, job: Job, ended: Settled, origin: TransferOrigin) -> None:
-    captured = ended.credit_effect is CreditEffect.CAPTURED
-    step, outcome = ("capture", "done") if captured else ("release", "compensated")
+    succeeded = ended.status is JobStatus.SUCCEEDED
+    step, outcome = ("capture", "done") if succeeded else ("release", "compensated")
     await saga_log.append(
         session, job.id, step, outcome, origin, key="settle", credit_effect=ended.credit_effect,
         credits=ended.credits, transfer_id=ended.transfer_id, detail=ended.failure_code or "",
@@ -259,12 +277,14 @@ async def _end(
     job: Job,
     ended: Settled,
     *,
+    result_key: str | None = None,
     result_video_id: VideoId | None = None,
     detail: str = "",
 ) -> Settled:
     # All at once: the table's checks judge every UPDATE, and any query in between would write half of it.
     job.status, job.attention, job.finished_at = ended.status, None, func.now()
-    job.failure_code, job.detail, job.result_video_id = ended.failure_code, detail, result_video_id
+    job.failure_code, job.detail = ended.failure_code, detail
+    job.result_key, job.result_video_id = result_key, result_video_id
     job.version += 1
     await events.append(
         session, job, EventType.STATUS, credit_effect=ended.credit_effect, credits=ended.credits

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, DateTime, ForeignKey, Integer, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from contracts.ids import JobId, PurchaseId, RefundId, UserId, VideoId
+from contracts.ids import ClipId, JobId, PurchaseId, RefundId, ShareId, UserId, VideoId
 from contracts.jobs import Attention, EventType, JobStatus, Stage, StageState
 from contracts.ledger import CreditEffect
 from contracts.media import MediaInfo, Thumbnail
@@ -33,6 +33,8 @@ class Base(DeclarativeBase):
         VideoId: Text,
         PurchaseId: Text,
         RefundId: Text,
+        ClipId: Text,
+        ShareId: Text,
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
     }
@@ -127,7 +129,10 @@ class Job(Base):
     """The hold that stands for this job now; an adjustment replaces it."""
     purchase_id: Mapped[PurchaseId | None]
     """The charge that pays for it; nothing is held until the card has paid."""
+    result_key: Mapped[str | None] = mapped_column(ForeignKey("results.key", use_alter=True))
+    """Set when it has succeeded: its row in `results`."""
     result_video_id: Mapped[VideoId | None] = mapped_column(ForeignKey("videos.id"))
+    """When the result is a video."""
     attention: Mapped[Attention | None] = mapped_column(Word(Attention))
     failure_code: Mapped[str | None]
     detail: Mapped[str] = mapped_column(default="")
@@ -143,6 +148,23 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     """When its segments and plan were deleted from the store."""
+
+
+class Result(Base):
+    __tablename__ = "results"
+
+    job_id: Mapped[JobId] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    key: Mapped[str]
+    content_type: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    manifest_key: Mapped[str]
+    product: Mapped[dict[str, Any]]
+    """As the kind's own contract says; empty where the file says it all."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    """None: kept as long as the job's source."""
+    deleted_at: Mapped[datetime | None]
 
 
 class JobStage(Base):

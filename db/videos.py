@@ -7,14 +7,13 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.errors import Code, EchoError
 from contracts.ids import JobId, UserId, VideoId
 from contracts.media import Artifact, MediaInfo
 from contracts.video_job import PipelineResult
 from db import pages
 from db.ids import new_id
 from db.pages import Page, Rows
-from db.tables import Video, VideoRole, VideoState
+from db.tables import Job, Result, Video, VideoRole, VideoState
 
 
 async def create_source(
@@ -122,6 +121,18 @@ async def mark_deleted(session: AsyncSession, video_id: VideoId) -> None:
         .where(Video.id == video_id, Video.state != VideoState.DELETED)
         .values(state=VideoState.DELETED, deleted_at=func.now())
     )
+    # With it goes the result that it is, and what was found out about it.
+    its_own = Result.job_id.in_(
+        select(Video.job_id).where(Video.id == video_id, Video.role == VideoRole.RESULT)
+    )
+    kept_with_it = Result.expires_at.is_(None) & Result.job_id.in_(
+        select(Job.id).where(Job.video_id == video_id)
+    )
+    await session.execute(
+        update(Result)
+        .where(Result.deleted_at.is_(None), its_own | kept_with_it)
+        .values(deleted_at=func.now())
+    )
 
 
 async def add_result(
@@ -133,9 +144,7 @@ async def add_result(
     outcome: PipelineResult,
     kept: timedelta,
 ) -> Video:
-    """The result of a job, in the transaction that captures its price; only db/settlement.py calls this."""
-    if not outcome.verification.ok:
-        raise EchoError(Code.RESULT_UNVERIFIED, f"job {job_id}")
+    """A job's result that is a video, in the transaction that captures its price; only db/settlement.py calls this."""
     video = Video(
         id=VideoId(new_id("vid")),
         user_id=user_id,

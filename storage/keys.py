@@ -3,6 +3,7 @@
 raw/<user>/<video>/source                        what a user uploaded
 work/<job>/segments/<fingerprint>/…              gone some hours after the job has settled
 result/<job>/<sha256>/video.mp4, manifest.json   what a user may download, with its thumbnails
+music/<video>/<sha256>/music.json, strip.png     what is known of a video's music, for as long as the video
 """
 
 from __future__ import annotations
@@ -49,6 +50,24 @@ def result_key(job_id: JobId, digest: str) -> str:
 
 def manifest_key(job_id: JobId, digest: str) -> str:
     return f"{result_prefix(job_id)}{_part(digest)}/manifest.json"
+
+
+def clip_key(job_id: JobId, digest: str, name: str) -> str:
+    """`digest` is the clip's own SHA-256; `name` that of a file beside it, such as `preview.webp`."""
+    return f"{clip_prefix(job_id, digest)}{_part(name)}"
+
+
+def clip_prefix(job_id: JobId, digest: str) -> str:
+    return f"{result_prefix(job_id)}{_part(digest)}/"
+
+
+def music_prefix(video_id: VideoId) -> str:
+    return f"music/{_part(video_id)}/"
+
+
+def music_key(video_id: VideoId, digest: str, name: str) -> str:
+    """`digest` is that of `music.json`, beside which `name` lies."""
+    return f"{music_prefix(video_id)}{_part(digest)}/{_part(name)}"
 
 
 def thumbnail_key(job_id: JobId, digest: str, percent: int) -> str:

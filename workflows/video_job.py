@@ -82,7 +82,7 @@ class VideoJobWorkflow:
             ingested = await self._with_support(self._ingest)
             await self._fit_hold_to(ingested.credits)
             result = await self._with_support(lambda: self._run_pipeline(ingested))
-            await self._capture(ingested.credits, result)
+            await self._capture(ingested.credits if result.credits is None else result.credits, result)
         except (Exception, asyncio.CancelledError) as failure:
             if self._settled is None:
                 await saga.compensate(JobEnds.because_of(failure))

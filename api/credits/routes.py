@@ -15,7 +15,7 @@ from api.services import CurrentServices
 from contracts.errors import Code
 from contracts.kinds import KINDS
 from contracts.ledger import Balance
-from contracts.pricing import CHARGE_KRW_PER_CREDIT, CREDITS_PER_STARTED_MINUTE
+from contracts.pricing import CHARGE_KRW_PER_CREDIT, PerMinute, PerPiece
 from contracts.refunds import REFUND_MATRIX
 from db import ledger, purchases, statements
 
@@ -71,7 +71,8 @@ async def pricing(services: CurrentServices) -> schemas.Pricing:
                 kind=kind.name,
                 title_en=kind.title_en,
                 title_ko=kind.title_ko,
-                credits_per_started_minute=CREDITS_PER_STARTED_MINUTE[kind.name],
+                credits_per_started_minute=kind.price.credits if isinstance(kind.price, PerMinute) else None,
+                credits_per_piece=kind.price.credits if isinstance(kind.price, PerPiece) else None,
             )
             for kind in KINDS.values()
         ),

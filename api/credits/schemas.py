@@ -73,7 +73,10 @@ class KindPrice(View):
     kind: str
     title_en: str
     title_ko: str
-    credits_per_started_minute: int
+    credits_per_started_minute: int | None
+    """Null for a kind with a price by piece."""
+    credits_per_piece: int | None
+    """Null for a kind with a price by time. What cannot be made costs nothing."""
 
 
 class CreditPackage(View):

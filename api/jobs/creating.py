@@ -14,6 +14,7 @@ from api.services import Services
 from contracts import pricing
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, PurchaseId, UserId, VideoId
+from contracts.kinds import KINDS
 from contracts.pricing import Quote
 from contracts.settings import Settings
 from db import purchases, tables, tables_money, videos
@@ -38,9 +39,10 @@ async def open_requested(
     caller: Caller,
     purchase_id: PurchaseId,
     settings: Settings,
+    quote: Quote | None = None,
 ) -> Opened:
     """Hold the credits, or write the charge down as `purchase_id`, and write the job. CREDITS_SHORT, and every other
-    error, leaves nothing behind."""
+    error, leaves nothing behind. `quote`: a price other than the kind's own."""
     known = await purchases.get(session, purchase_id)
     if known is not None:
         return await _the_same(session, known, request)
@@ -52,7 +54,8 @@ async def open_requested(
         found = await videos.find_duplicate(session, caller.user_id, upload.sha256) if upload.sha256 else None
         duplicate = found is not None
         video = found or await _announced(session, upload, caller.user_id, settings)
-    user, quote, job_id = await _user(session, caller), quote_of(request.kind, video), JobId(new_id("job"))
+    user, job_id = await _user(session, caller), JobId(new_id("job"))
+    quote = quote or quote_of(request, video)
     charge = None
     if isinstance(request.funding, schemas.ByCharge):
         charge = await _charge(session, request.funding, user, quote, job_id, purchase_id, settings)
@@ -132,10 +135,11 @@ def _is_charge(known: tables_money.Purchase, funding: schemas.Funding) -> bool:
     return asked == (known.payment_method, known.provider, known.refund_to)
 
 
-def quote_of(kind: str, video: tables.Video) -> Quote:
+def quote_of(request: schemas.JobRequestBase, video: tables.Video) -> Quote:
+    kind = KINDS[request.kind]
     if video.info is not None:
-        return pricing.measured_quote(kind, video.info)
-    return pricing.quote(kind, video.duration_ms, "declared" if video.duration_ms else "assumed")
+        return kind.quote(request.params, video.info.duration_ms, "measured")
+    return kind.quote(request.params, video.duration_ms, "declared" if video.duration_ms else "assumed")
 
 
 def upload_target(video: tables.Video, services: Services, links: Links) -> schemas.UploadTarget:

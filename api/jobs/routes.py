@@ -23,10 +23,11 @@ from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
 from api.staff import JobReader
-from contracts import pricing
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, job_workflow_id, purchase_id
 from contracts.jobs import Attention, JobStatus
+from contracts.kinds import KINDS
+from contracts.pricing import Basis, Quote
 from contracts.video_job import JobInput
 from db import progress, saga_log, tables, videos
 from db.jobs import job_input
@@ -100,9 +101,10 @@ async def create_job(
     summary="Price of a job",
     responses=responses(Code.UNAUTHENTICATED, Code.VALIDATION_FAILED, *BODY),
 )
-async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> pricing.Quote:
+async def quote(body: schemas.QuoteRequest, caller: CurrentCaller) -> Quote:
     """Nothing is started or held."""
-    return pricing.quote(body.kind, body.duration_ms, "declared")
+    basis: Basis = "assumed" if body.duration_ms is None else "declared"
+    return KINDS[body.kind].quote(body.params, body.duration_ms, basis)
 
 
 @router.get(

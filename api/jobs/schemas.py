@@ -76,32 +76,38 @@ class JobRequestBase(Body):
     funding: Funding = FromBalance()
 
 
+class QuoteRequestBase(Body):
+    """What a job of a kind would cost."""
+
+    kind: str
+    params: JobParams
+    duration_ms: int | None = Field(default=None, ge=1, le=DURATION_MS_MAX, examples=[183_000])
+    """Of the source; one minute is assumed without it."""
+
+
 if TYPE_CHECKING:
     JobRequest = JobRequestBase
+    QuoteRequest = QuoteRequestBase
     KindName = str
 else:
     # Made from the registry of kinds, so that a new kind needs no change here: one body each, told apart by `kind`.
     KindName = Literal[tuple(KINDS)]
-    JobRequest = reduce(
-        or_,
-        (
+
+    def _one_of_each(base: type[Body], name: str, doc: str) -> Any:
+        bodies = (
             create_model(
-                f"{kind.name.title()}Request",
-                __base__=JobRequestBase,
-                __doc__=f"A job of kind `{kind.name}`.",
+                name.format(kind.name.title()),
+                __base__=base,
+                __doc__=doc.format(kind.name),
                 kind=(Literal[kind.name], ...),
-                params=(kind.params, kind.params()),
+                params=(kind.params, ... if kind.defaults is None else kind.defaults),
             )
             for kind in KINDS.values()
-        ),
-    )
-    if len(KINDS) > 1:
-        JobRequest = Annotated[JobRequest, Field(discriminator="kind")]
+        )
+        return Annotated[reduce(or_, bodies), Field(discriminator="kind")]
 
-
-class QuoteRequest(Body):
-    kind: KindName = Field(examples=["enhance"])
-    duration_ms: int = Field(ge=1, le=DURATION_MS_MAX, examples=[183_000])
+    JobRequest = _one_of_each(JobRequestBase, "{}Request", "A job of kind `{}`.")
+    QuoteRequest = _one_of_each(QuoteRequestBase, "{}QuoteRequest", "The price of a job of kind `{}`.")
 
 
 class Failure(View):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contracts.kinds.base import JobKind
+from contracts.kinds.clip import CLIP
 from contracts.kinds.enhance import ENHANCE
+from contracts.kinds.music import MUSIC
 
-KINDS: dict[str, JobKind] = {kind.name: kind for kind in (ENHANCE,)}
+KINDS: dict[str, JobKind] = {kind.name: kind for kind in (ENHANCE, MUSIC, CLIP)}
 
-__all__ = ["ENHANCE", "KINDS", "JobKind"]
+__all__ = ["CLIP", "ENHANCE", "KINDS", "MUSIC", "JobKind"]

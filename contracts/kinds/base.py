@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
 
 from contracts.base import Contract
+from contracts.pricing import Basis, Price, Quote
 
 
 class JobParams(Contract):
-    """Base of the wishes a user may state for one kind of job; every field has a sane default."""
+    """Base of the wishes a user may state for one kind of job; fields have sane defaults wherever there are any."""
+
+
+class Need(StrEnum):
+    """What a source must have."""
+
+    PICTURE = "picture"
+    SOUND = "sound"
 
 
 @dataclass(frozen=True)
@@ -17,5 +29,26 @@ class JobKind:
     params: type[JobParams]
     stages: tuple[str, ...]
     """In the order in which they finish; the first is always `ingest`."""
+    needs: frozenset[Need]
+    price: Price
     title_en: str
     title_ko: str
+
+    @property
+    def defaults(self) -> JobParams | None:
+        """The wishes of someone who states none; None when that is not possible."""
+        try:
+            return self.params()
+        except ValidationError:
+            return None
+
+    def quote(
+        self,
+        params: JobParams | dict[str, Any],
+        duration_ms: int | None,
+        basis: Basis,
+        *,
+        first: Quote | None = None,
+    ) -> Quote:
+        """Price of a job on a source of so many milliseconds; `first` is its earlier quote, whose rate it keeps."""
+        return self.price.quote(self.params.model_validate(params), duration_ms, basis, first=first)

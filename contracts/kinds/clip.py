@@ -11,9 +11,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from contracts.base import Contract
-from contracts.kinds.base import JobParams
-from contracts.kinds.music import HighlightLength
-from contracts.media import MediaInfo, Verification
+from contracts.kinds.base import JobKind, JobParams, Need
+from contracts.kinds.music import Analysis, HighlightLength, SectionType
+from contracts.media import Artifact, EngineUse, MediaInfo, Verification
+from contracts.pricing import PerPiece
 
 CLIP_S_MIN = 1.0
 CLIP_S_MAX = 180.0
@@ -75,6 +76,14 @@ class ClipSpec(Contract):
 
 class ClipParams(JobParams):
     clips: tuple[ClipSpec, ...] = Field(min_length=1, max_length=CLIPS_MAX)
+    regenerates: str | None = None
+    """The clip that the only one of `clips` is made again from."""
+
+    @model_validator(mode="after")
+    def _one_for_one(self) -> Self:
+        if self.regenerates is not None and len(self.clips) != 1:
+            raise ValueError("one clip is regenerated at a time")
+        return self
 
 
 class CropPoint(Contract):
@@ -117,3 +126,57 @@ class ClipFile(Contract):
     preview: str
     """Three seconds at 320 pixels, a loop of animated WebP."""
     poster: str
+
+
+class ClipMade(Contract):
+    """A clip in the store."""
+
+    position: int
+    """Index of its wish in `ClipParams.clips`."""
+    start_s: float
+    """Of the first frame that is in it, on the source's timeline."""
+    end_s: float
+    type: SectionType | None
+    """Of the section that fills most of it; None without an analysis."""
+    format: ClipFormat
+    width: int
+    height: int
+    copied: Literal["all", "inner", "none"]
+    video: Artifact
+    preview: Artifact
+    poster: Artifact
+    info: MediaInfo
+    verification: Verification
+    engines: tuple[EngineUse, ...] = ()
+
+
+class ClipFailed(Contract):
+    """A wish that could not be fulfilled; nothing is charged for it."""
+
+    position: int
+    code: str
+    fields: dict[str, str | int] = Field(default_factory=dict)
+
+
+class Clips(Contract):
+    """What a job of this kind has made: each wish is in one of both lists."""
+
+    made: tuple[ClipMade, ...]
+    failed: tuple[ClipFailed, ...] = ()
+    analysis: Analysis | None = None
+    """When the wishes needed one and the video had none: it is the video's from now on."""
+
+
+def _pieces(params: ClipParams) -> int:
+    return len(params.clips)
+
+
+CLIP = JobKind(
+    name="clip",
+    params=ClipParams,
+    stages=("ingest", "analyse", "cut"),
+    needs=frozenset({Need.PICTURE}),
+    price=PerPiece(3, _pieces),
+    title_en="Clips",
+    title_ko="클립",
+)

@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from contracts.base import Contract
-from contracts.kinds.base import JobKind, JobParams
+from contracts.kinds.base import JobKind, JobParams, Need
 from contracts.media import Artifact, EngineUse, Rational
+from contracts.pricing import PerMinute
 
 Upscaler = Literal["animevideov3", "x4plus", "lanczos"]
 
@@ -95,6 +96,8 @@ ENHANCE = JobKind(
     name="enhance",
     params=EnhanceParams,
     stages=("ingest", "upscale", "interpolate", "mux"),
+    needs=frozenset({Need.PICTURE}),
+    price=PerMinute(10),
     title_en="Enhance",
     title_ko="화질 향상",
 )

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.base import Contract
-from contracts.kinds.base import JobParams
-from contracts.media import EngineUse
+from contracts.kinds.base import JobKind, JobParams, Need
+from contracts.media import Artifact, EngineUse
+from contracts.pricing import PerMinute
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """0 to 1: of certainty, of loudness within its song, of a score."""
@@ -66,19 +67,24 @@ class Section(Contract):
     """Index in `Music.songs`."""
 
 
-class Song(Contract):
+class SongSummary(Contract):
+    """A song without its beats, which are many."""
+
     start_s: float
     end_s: float
     tempo_bpm: float
     tempo_confidence: Share
     beats_per_bar: int
-    beats_s: tuple[float, ...]
-    downbeats_s: tuple[float, ...]
-    """First beats of bars; each is one of `beats_s`."""
     downbeat_confidence: Share
     key: str | None
     """Such as `A minor`; None when no key is clear."""
     key_confidence: Share
+
+
+class Song(SongSummary):
+    beats_s: tuple[float, ...]
+    downbeats_s: tuple[float, ...]
+    """First beats of bars; each is one of `beats_s`."""
 
 
 class Part(Contract):
@@ -110,17 +116,52 @@ class Loudness(Contract):
     true_peak_dbtp: float
 
 
-class Music(Contract):
+class MusicFindings(Contract):
     """What is found in a recording. Parts cover it whole; sections cover each song whole, without gaps."""
 
     schema_version: Literal[1] = 1
     duration_s: float
     parts: tuple[Part, ...]
-    songs: tuple[Song, ...]
     sections: tuple[Section, ...]
     highlights: tuple[Highlight, ...]
     """The best of each length first."""
     loudness: Loudness
+    engine: EngineUse
+
+
+class MusicSummary(MusicFindings):
+    """Without what is found many times a second."""
+
+    songs: tuple[SongSummary, ...]
+
+
+class Music(MusicFindings):
+    """With everything: `music.json` in the store."""
+
+    songs: tuple[Song, ...]
     energy: tuple[Share, ...]
     """Loudness over time, two values a second: what an app draws as a strip."""
-    engine: EngineUse
+
+    def summary(self) -> MusicSummary:
+        many = {"energy": True, "songs": {"__all__": {"beats_s", "downbeats_s"}}}
+        return MusicSummary.model_validate(self.model_dump(exclude=many))
+
+
+class Analysis(Contract):
+    """A `Music` in the store, and what the database keeps of it."""
+
+    music: Artifact
+    strip: Artifact
+    """PNG: energy over time with the sections drawn on it."""
+    summary: MusicSummary
+
+
+MUSIC = JobKind(
+    name="music",
+    params=MusicParams,
+    stages=("ingest", "analyse"),
+    needs=frozenset({Need.SOUND}),
+    price=PerMinute(1),
+    title_en="Music structure",
+    title_ko="음악 구조 분석",
+)

@@ -159,6 +159,7 @@ async def test_the_pipeline_makes_a_verified_result_and_no_segment_twice(
     # An attempt that was thought dead publishes beside its successor, never over it.
     assert (await env.run(planning.mux, mux)).result == result.result
     assert result.verification.ok
+    assert result.info is not None
     assert (result.info.video.width, result.info.video.height) == (320, 240)
     assert result.info.video.frame_count == plan.out_frames
     assert len(result.thumbnails) == 3

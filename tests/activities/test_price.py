@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from contracts.pricing import CREDITS_PER_STARTED_MINUTE
+from contracts.kinds import ENHANCE
 from tests.activities.test_media_steps import ingest, upload
 from tests.workflows.house import House
 
@@ -16,7 +16,7 @@ async def test_new_prices_leave_a_job_alone_that_was_quoted_before(
     house: House, clip: Callable[[str], Path]
 ) -> None:
     up = await upload(house, clip("plain"))
-    old_rate = CREDITS_PER_STARTED_MINUTE["enhance"] - 3
+    old_rate = ENHANCE.price.credits - 3
     async with house.rooms.database.transaction() as session:
         await session.execute(
             text("UPDATE jobs SET quote = quote || jsonb_build_object('credits_per_minute', :rate ::int)"),

@@ -179,7 +179,7 @@ ATTACKS: dict[str, list[str]] = {
         "UPDATE jobs SET status = 'FAILED', failure_code = 'x', finished_at = now() WHERE id = :job"
     ],
     "a job succeeded without capture": [
-        """UPDATE jobs SET status = 'SUCCEEDED', result_video_id = video_id, finished_at = now()
+        """UPDATE jobs SET status = 'SUCCEEDED', result_key = (SELECT key FROM results LIMIT 1), finished_at = now()
             WHERE id = :job"""
     ],
     "a release under a running job": [
