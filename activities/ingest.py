@@ -22,6 +22,8 @@ from db.tables import Video, VideoState
 from media.tasks import ProbeTask
 
 STAGE = "ingest"
+HUNDREDTHS = 100
+"""The unit of a stage until its own step declares another."""
 
 
 class IngestActivities:
@@ -48,7 +50,7 @@ class IngestActivities:
             video = await videos.get_video(session, job.user_id, job.video_id)
             if video is None:
                 raise EchoError(Code.SOURCE_MISSING, f"no video {job.video_id}")
-            totals = dict.fromkeys(KINDS[job.kind].stages, 0) | {STAGE: max(1, video.bytes)}
+            totals = dict.fromkeys(KINDS[job.kind].stages, HUNDREDTHS) | {STAGE: max(1, video.bytes)}
             await progress.declare_stages(session, job.job_id, totals)
         return video, quoted
 

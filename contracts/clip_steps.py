@@ -17,6 +17,8 @@ class ChooseRequest(Contract):
     info: MediaInfo
     params: ClipParams
     analysis: Analysis | None = None
+    no_music: str | None = None
+    """The code with which an analysis was refused: wishes that need one fail with it."""
 
 
 class Choice(Contract):
@@ -48,7 +50,6 @@ class ClipsFinish(Contract):
     """Returns a `PipelineResult`."""
 
     job_id: JobId
-    params: ClipParams
     made: tuple[ClipMade, ...]
     failed: tuple[ClipFailed, ...]
     analysis: Analysis | None = None

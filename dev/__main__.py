@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(_: argparse.Namespace) -> int:
     from dev.toolchain import find
+    from media.music.warm import warm
 
     async def find_all() -> None:
         await find.temporal()
@@ -60,6 +61,7 @@ def _setup(_: argparse.Namespace) -> int:
         await find.stripe_mock()
 
     asyncio.run(find_all())
+    warm()
     return 0
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from contracts.base import Contract
 from contracts.errors import Code, EchoError
+from media.music.warm import cache_folder
 from media.progress import Progress, silent
 from media.tasks import TASKS, Task
 
@@ -150,7 +151,13 @@ class Sandbox:
     def _environment(self, scratch: Path) -> dict[str, str]:
         allowed = {name: os.environ[name] for name in ENV_ALLOWED if name in os.environ}
         root = Path(__file__).resolve().parent.parent
-        own = {"HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
+        own = {
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "PYTHONPATH": str(root),
+            "PYTHONUNBUFFERED": "1",
+            "NUMBA_CACHE_DIR": str(cache_folder()),
+        }
         return allowed | own | self._extra_env
 
     async def _kill(self) -> None:

@@ -1,7 +1,7 @@
 """What an engine process can be asked to do: task name -> argument contract and function.
 
 Functions import their engines when they run, so a child that only probes never loads a neural network. Engines in
-rooms of their own (`media/clips`) bring a table of their own, which is joined to this one.
+rooms of their own (`media/clips`, `media/music`) bring a table of their own, which is joined to this one.
 Paths travel as text: arguments cross a process boundary as JSON.
 """
 
@@ -13,6 +13,7 @@ from contracts.base import Contract
 from contracts.kinds.enhance import EnhanceParams, EnhancePlan, SegmentSpec, SegmentStats
 from contracts.media import MediaInfo, MediaLimits, Picture, Verification
 from media.clips.tasks import TASKS as CLIPS
+from media.music.tasks import TASKS as MUSIC
 from media.progress import Progress
 from media.task import Task
 
@@ -124,4 +125,5 @@ TASKS: dict[str, Task] = {
     "verify": Task(VerifyTask, Verified, _verify),
     "thumbnails": Task(ThumbnailsTask, Pictures, _thumbnails),
     **CLIPS,
+    **MUSIC,
 }

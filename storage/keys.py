@@ -3,6 +3,7 @@
 raw/<user>/<video>/source                        what a user uploaded
 work/<job>/segments/<fingerprint>/…              gone some hours after the job has settled
 result/<job>/<sha256>/video.mp4, manifest.json   what a user may download, with its thumbnails
+result/<job>/clips/<nn>/<sha256>/clip.mp4, …       each clip with its preview and poster
 music/<video>/<sha256>/music.json, strip.png     what is known of a video's music, for as long as the video
 """
 
@@ -52,13 +53,23 @@ def manifest_key(job_id: JobId, digest: str) -> str:
     return f"{result_prefix(job_id)}{_part(digest)}/manifest.json"
 
 
-def clip_key(job_id: JobId, digest: str, name: str) -> str:
-    """`digest` is the clip's own SHA-256; `name` that of a file beside it, such as `preview.webp`."""
-    return f"{clip_prefix(job_id, digest)}{_part(name)}"
+def clip_record_key(job_id: JobId, fingerprint: str) -> str:
+    """`fingerprint` covers everything that decides a clip; written when the clip is whole."""
+    return f"{work_prefix(job_id)}clips/{_part(fingerprint)}.json"
 
 
-def clip_prefix(job_id: JobId, digest: str) -> str:
-    return f"{result_prefix(job_id)}{_part(digest)}/"
+def clip_prefix(job_id: JobId, position: int) -> str:
+    """All that belongs to one clip, which may be deleted before the others of its job."""
+    return f"{result_prefix(job_id)}clips/{position:02d}/"
+
+
+def clip_key(job_id: JobId, position: int, digest: str, name: str) -> str:
+    """`digest` is the clip's own SHA-256; `name` that of a file, such as `preview.webp`."""
+    return f"{clip_prefix(job_id, position)}{_part(digest)}/{_part(name)}"
+
+
+def clips_key(job_id: JobId, digest: str) -> str:
+    return f"{result_prefix(job_id)}{_part(digest)}/clips.json"
 
 
 def music_prefix(video_id: VideoId) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
+from contracts.errors import Code
 from workflows.faults import Fault
 
 T = TypeVar("T")
@@ -31,6 +32,29 @@ async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     for hopeless in filter(_hopeless, tasks):
         hopeless.result()
     return [task.result() for task in tasks]
+
+
+async def each_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T | ActivityError]:
+    """Results in the order given, and what went wrong with those that failed for good. A cancellation stops them all,
+    and so does the news that the job has ended."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        if tasks:
+            await workflow.wait(tasks)
+    except asyncio.CancelledError:
+        _cancel(tasks)
+        await workflow.wait(tasks)
+        raise
+    return [_outcome(task) for task in tasks]
+
+
+def _outcome(task: asyncio.Task[T]) -> T | ActivityError:
+    try:
+        return task.result()
+    except ActivityError as error:
+        if is_cancelled_exception(error) or Fault.of(error).code == Code.JOB_SETTLED:
+            raise
+        return error
 
 
 async def _until_done(tasks: list[asyncio.Task[T]]) -> None:

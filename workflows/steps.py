@@ -14,9 +14,11 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from contracts import enhance_steps, timing
+from contracts import clip_steps, enhance_steps, music_steps, timing
 from contracts.finance import ReconcileReport, ReconcileRequest
+from contracts.kinds.clip import ClipMade
 from contracts.kinds.enhance import EnhancePlan, SegmentResult
+from contracts.kinds.music import Analysis
 from contracts.maintenance import (
     ExpiryReport,
     ExpiryRequest,
@@ -226,6 +228,31 @@ mux_enhanced = Step(
     summary=lambda a: f"join {len(a.segments)} segments, verify",
 )  # fmt: skip
 
+# ---- music and clips ------------------------------------------------------------------------------------
+
+analyse_music = Step(
+    "analyse_music", music_steps.AnalyseRequest, Analysis, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
+    heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
+)  # fmt: skip
+
+choose_clips = Step(
+    "choose_clips", clip_steps.ChooseRequest, clip_steps.Choices, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
+    heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
+    summary=lambda a: f"{len(a.params.clips)} wishes",
+)  # fmt: skip
+
+cut_clip = Step(
+    "cut_clip", clip_steps.CutRequest, ClipMade, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
+    heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
+    summary=lambda a: f"clip {a.choice.position + 1}: {a.choice.cut.start_s:.1f} to {a.choice.cut.end_s:.1f} s",
+)  # fmt: skip
+
+finish_clips = Step(
+    "finish_clips", clip_steps.ClipsFinish, PipelineResult, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
+    heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
+    summary=lambda a: f"{len(a.made)} made, {len(a.failed)} failed",
+)  # fmt: skip
+
 # ---- housekeeping ---------------------------------------------------------------------------------------
 
 sweep = Step(
@@ -263,5 +290,6 @@ STEPS: tuple[Step[Any, Any], ...] = (
     create_payment, verify_payment, close_payment, send_refunds, reconcile_purchase, request_refund,
     dismiss_refund_failures, announce_payment, notify_purchase, charge_state, tell_purchase,
     plan_enhance, enhance_segment, mux_enhanced,
+    analyse_music, choose_clips, cut_clip, finish_clips,
     sweep, retain, expire_promotional, reconcile, seal_journal,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from contracts.kinds.music import Highlight, Music, Part, PartType, Section, Son
 from contracts.media import EngineUse
 from media.music import beats, labels, parts
 from media.music.bars import by_bar
-from media.music.decode import SoundContainer, sound
+from media.music.decode import SAMPLE_RATE, Samples, SoundContainer, sound
 from media.music.features import RATE, Array, Features, extract
 from media.music.functions import functions, section_energy
 from media.music.highlights import highlights
@@ -30,16 +31,18 @@ CURVE_RANGE_DB = 48.0
 """The energy curve's 0 lies that much below its loudest half second."""
 
 
-def analyse(path: Path, container: SoundContainer, progress: Progress = silent) -> Music:
+def analyse(
+    path: Path, container: SoundContainer, progress: Progress = silent, *, duration_s: float = 0.0
+) -> Music:
     """Structure of the music in a sniffed file.
+
+    Progress: phase `listen` in seconds heard of `duration_s`, as far as that is known, then `structure` in steps.
 
     Raises EchoError: NO_AUDIO, CORRUPT, SOURCE_MISSING (nothing to read); SILENT, NO_MUSIC, TOO_SHORT (nothing to
     find).
     """
     meter = Meter()
-    progress("listen", 0, 1)
-    features = extract(sound(path, container, meter.hear))
-    progress("listen", 1, 1)
+    features = extract(_told(sound(path, container, meter.hear), duration_s, progress))
     if features.samples == 0:
         raise EchoError(Code.NO_AUDIO, "not one sample could be decoded")
     if features.peak < parts.SILENT_PEAK:
@@ -73,6 +76,16 @@ def analyse(path: Path, container: SoundContainer, progress: Progress = silent) 
             role="analyse", name="echoshot-music", version=f"{VERSION}, librosa {version('librosa')}"
         ),
     )
+
+
+def _told(blocks: Iterator[Samples], duration_s: float, progress: Progress) -> Iterator[Samples]:
+    """The same blocks, with a beat for each second of them."""
+    heard = 0
+    for block in blocks:
+        before, heard = heard // SAMPLE_RATE, heard + len(block)
+        if heard // SAMPLE_RATE > before:
+            progress("listen", heard // SAMPLE_RATE, max(heard // SAMPLE_RATE, int(duration_s)))
+        yield block
 
 
 def _song(features: Features, start_s: float, index: int) -> tuple[Song, list[Section], list[Highlight]]:

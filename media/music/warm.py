@@ -1,8 +1,8 @@
-"""`python -m media.music.warm`: compiles once what numba would else compile in each process's first minute.
+"""`python -m media.music.warm`, part of `make setup`: compiles once what numba would else compile in each process.
 
 librosa's helpers are compiled when they are first used, and two processes that write one cache at once have crashed
-each other (numba issue 10128). So a cache is made here, under a lock, and processes only read it: set
-NUMBA_CACHE_DIR to the folder that `cache_folder` gives. The engine itself uses little of librosa that is compiled
+each other (numba issue 10128). So a cache is made here, under a lock, and processes only read it: engines are given
+NUMBA_CACHE_DIR by media/sandbox.py. The engine itself uses little of librosa that is compiled
 (beats are found by code of its own), yet importing it touches numba.
 """
 
@@ -25,7 +25,11 @@ beats.track(features.extract(iter([tone.astype(np.float32)])))
 """
 
 
-def cache_folder(root: Path) -> Path:
+ROOT = Path(sys.prefix) / "var" / "numba"
+"""Beside the packages whose helpers it holds: made with them, and gone with them."""
+
+
+def cache_folder(root: Path = ROOT) -> Path:
     """Of this interpreter and these versions: an upgrade starts a new one."""
     return (
         root
@@ -33,7 +37,7 @@ def cache_folder(root: Path) -> Path:
     )
 
 
-def warm(root: Path) -> Path:
+def warm(root: Path = ROOT) -> Path:
     """Makes the cache in `root` if it is not there, whoever else may be doing so; returns its folder.
 
     It is filled beside its place and then renamed, so a process that dies here leaves nothing half made in use.
@@ -58,4 +62,4 @@ def warm(root: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(warm(Path(sys.argv[1])))
+    print(warm())

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from contracts.video_job import Ingested, JobInput, PipelineResult
+from workflows.pipelines.clip import clip
 from workflows.pipelines.enhance import enhance
+from workflows.pipelines.music import music
 
 Pipeline = Callable[[JobInput, Ingested], Awaitable[PipelineResult]]
 
-PIPELINES: dict[str, Pipeline] = {"enhance": enhance}
+PIPELINES: dict[str, Pipeline] = {"enhance": enhance, "music": music, "clip": clip}
