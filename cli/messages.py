@@ -305,6 +305,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "upscale": ("upscale", "업스케일"),
     "interpolate": ("interpolate", "프레임 보간"),
     "mux": ("assemble", "합치기"),
+    "analyse": ("listen", "음악 분석"),
+    "cut": ("cut", "자르기"),
     "CREATED": ("waiting for upload", "업로드 대기"),
     "INGESTED": ("checking", "확인 중"),
     "QUEUED": ("queued", "대기 중"),

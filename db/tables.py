@@ -129,7 +129,7 @@ class Job(Base):
     """The hold that stands for this job now; an adjustment replaces it."""
     purchase_id: Mapped[PurchaseId | None]
     """The charge that pays for it; nothing is held until the card has paid."""
-    result_key: Mapped[str | None] = mapped_column(ForeignKey("results.key", use_alter=True))
+    result_key: Mapped[str | None]
     """Set when it has succeeded: its row in `results`."""
     result_video_id: Mapped[VideoId | None] = mapped_column(ForeignKey("videos.id"))
     """When the result is a video."""

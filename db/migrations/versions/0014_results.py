@@ -14,7 +14,7 @@ down_revision = "0013"
 RESULTS = """
 CREATE TABLE results (
     job_id        text COLLATE "C" PRIMARY KEY REFERENCES jobs (id),
-    key           text NOT NULL UNIQUE,
+    key           text NOT NULL,
     content_type  text NOT NULL,
     bytes         bigint NOT NULL CHECK (bytes >= 0),
     sha256        text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
@@ -24,7 +24,8 @@ CREATE TABLE results (
     created_at    timestamptz NOT NULL DEFAULT now(),
     -- NULL: kept as long as the job's source.
     expires_at    timestamptz,
-    deleted_at    timestamptz
+    deleted_at    timestamptz,
+    UNIQUE (job_id, key)
 );
 CREATE INDEX results_due ON results (expires_at) WHERE deleted_at IS NULL;
 
@@ -48,7 +49,7 @@ BEGIN
     EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', old);
 END $$;
 ALTER TABLE jobs
-    ADD FOREIGN KEY (result_key) REFERENCES results (key),
+    ADD FOREIGN KEY (id, result_key) REFERENCES results (job_id, key),
     ADD CHECK ((status = 'SUCCEEDED') = (result_key IS NOT NULL)),
     ADD CHECK (result_video_id IS NULL OR status = 'SUCCEEDED'),
     ADD CHECK (quote_credits >= 0),
