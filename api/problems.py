@@ -20,6 +20,7 @@ from starlette.requests import HTTPConnection
 from api.field_messages import field_message
 from contracts.details import detail_of
 from contracts.errors import ERRORS, Code, EchoError, sentence
+from contracts.kinds import KINDS
 from contracts.ledger import CreditEffect
 from contracts.text import storable
 
@@ -118,6 +119,12 @@ def problem(
     )
 
 
+def _field(location: tuple[int | str, ...]) -> str:
+    """Where in the request. Of bodies told apart by their `kind`, the kind is no part of the path."""
+    first, *rest = location
+    return ".".join(map(str, [first, *(rest[1:] if rest and rest[0] in KINDS else rest)]))
+
+
 def render(connection: HTTPConnection, error: EchoError) -> Response:
     if error.info.status >= 500:
         log.error("request failed: %s", error, exc_info=error, extra={"code": error.code})
@@ -141,9 +148,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
         # The input is left out on purpose: it may be large, or a secret sent to the wrong field.
         locale = locale_of(request)
         errors = [
-            FieldError(
-                field=storable(".".join(map(str, item["loc"]))), message=storable(field_message(item, locale))
-            )
+            FieldError(field=storable(_field(item["loc"])), message=storable(field_message(item, locale)))
             for item in found[:FIELD_ERRORS_MAX]
         ]
         return problem(request, code, errors=errors)

@@ -48,13 +48,13 @@ class ClipSpec(Contract):
     length: HighlightLength | None = None
     type: ClipType | None = None
     """With `length`; `best` when only the length is given."""
-    rank: int = Field(default=0, ge=0, lt=CLIPS_MAX)
+    rank: int = Field(default=0, ge=0, lt=CLIPS_MAX, strict=True)
     """0: the best that fits; 1: the next best ..."""
-    start: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
-    end: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    start: float | None = Field(default=None, ge=0.0, allow_inf_nan=False, strict=True)
+    end: float | None = Field(default=None, ge=0.0, allow_inf_nan=False, strict=True)
     """With `start`; such a range is cut as it was given, not moved to bars."""
     format: ClipFormat = ClipFormat.ORIGINAL
-    bytes_max: int | None = Field(default=None, ge=1_000_000)
+    bytes_max: int | None = Field(default=None, ge=1_000_000, strict=True)
     """Largest file that the target takes; None: no bound of its own."""
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ class EnhanceParams(JobParams):
     fps: Literal["60", "2x", "source"] = "60"
     """`60`: exactly 60, rates above 60 are kept. `2x`: twice the source. `source`: no interpolation."""
     upscaler: Upscaler = "animevideov3"
-    strength: float = Field(default=1.0, ge=0.0, le=1.0)
+    strength: float = Field(default=1.0, ge=0.0, le=1.0, strict=True)
     """0: plain Lanczos enlargement, 1: the network's picture, between: a blend of both."""
 
 

@@ -61,6 +61,8 @@ async def test_a_new_job_holds_its_price_and_says_where_to_upload(alice: Person)
         "credits": 20,
         "started_minutes": 2,
         "credits_per_minute": 10,
+        "pieces": 0,
+        "credits_per_piece": 0,
         "basis": "declared",
     }
     assert (job["credit_effect"], job["credits_held"]) == ("held", 20)
@@ -277,6 +279,8 @@ async def test_a_quote_holds_nothing(alice: Person) -> None:
         "credits": 20,
         "started_minutes": 2,
         "credits_per_minute": 10,
+        "pieces": 0,
+        "credits_per_piece": 0,
         "basis": "declared",
     }
     assert (await alice.get("/v1/credits/balance")).json()["held"] == 0
@@ -326,6 +330,7 @@ async def test_an_outside_engine_reports_progress_until_the_job_has_ended(
 
 
 def test_every_kind_of_the_registry_can_be_asked_for() -> None:
+    wishes = {"clip": {"clips": [{"start": 1, "end": 4}]}}
     for name in KINDS:
-        request = TypeAdapter(JobRequest).validate_python({**upload_request(), "kind": name})
-        assert request.kind == name
+        asked = {**upload_request(), "kind": name, "params": wishes.get(name, {})}
+        assert TypeAdapter(JobRequest).validate_python(asked).kind == name

@@ -28,6 +28,7 @@ expected-statuses = ["2xx", 400, 402, 403, 404, 409, 410, 413, 422]
 """
     for operation in (
         "POST /v1/jobs",
+        "POST /v1/jobs/quote",
         "POST /v1/payments/tokens",
         "POST /v1/support/purchases/{purchase_id}/refunds",
         "POST /v1/finance/reconciliations",
