@@ -88,9 +88,9 @@ class ClipActivities:
     async def _cut(self, request: CutRequest, reporter: Reporter) -> ClipMade:
         rooms, choice = self._rooms, request.choice
         record = keys.clip_record_key(request.job_id, fingerprint(choice))
-        if await asyncio.to_thread(rooms.store.head, record) is not None:
+        if finished := await self._finished(record):
             reporter(STAGE, UNITS, UNITS)
-            return await asyncio.to_thread(rooms.store.get_json, record, ClipMade)
+            return finished
         with scratch_folder(rooms.settings) as folder:
             async with from_thread() as beat, local_copy(rooms.cache, request.source, beat) as source:
                 task = ClipTask(source=str(source), info=request.info, cut=choice.cut, out_dir=str(folder))
@@ -108,6 +108,16 @@ class ClipActivities:
         await asyncio.to_thread(rooms.store.put_json, record, made)
         reporter(STAGE, UNITS, UNITS)
         return made
+
+    async def _finished(self, record: str) -> ClipMade | None:
+        """None also when a file that the record speaks of is gone: then all are made again."""
+        store = self._rooms.store
+        if await asyncio.to_thread(store.head, record) is None:
+            return None
+        made = await asyncio.to_thread(store.get_json, record, ClipMade)
+        files = (made.video, made.preview, made.poster)
+        heads = [await asyncio.to_thread(store.head, file.key) for file in files]
+        return made if all(heads) else None
 
     async def _publish(self, request: CutRequest, file: ClipFile) -> ClipMade:
         choice, digest, put = request.choice, file.info.sha256, self._rooms.store.put_file

@@ -91,7 +91,7 @@ class PipelineResult(Contract):
     product: dict[str, Any] = Field(default_factory=dict)
     """What was found or made, for the database: the kind's own contract as JSON, tens of kilobytes at most."""
     credits: int | None = None
-    """What was earned of the price, when not every piece could be made; at least 1. None: all."""
+    """What was earned of the price, when not every piece could be made; at least 1 of a price. None: all."""
 
 
 class Complete(Contract):
@@ -113,6 +113,8 @@ class Release(Contract):
     actor: str = "system:VideoJobWorkflow"
     refund: RefundRequest | None = None
     """Support's word: back to the card, wherever the customer wanted it. None: where the customer chose."""
+    product: dict[str, Any] = Field(default_factory=dict)
+    """Why each piece could not be made: the kind's own contract as JSON. Empty: all for `failure_code`."""
 
 
 class Settled(Contract):

@@ -205,7 +205,7 @@ async def release_job(session: AsyncSession, release: Release, origin: TransferO
         ended = ended.model_copy(
             update={"credit_effect": CreditEffect.RELEASED, "credits": held.amount, "transfer_id": released}
         )
-    await product_of(job.kind).failed(session, job, release.failure_code)
+    await product_of(job.kind).failed(session, job, release.failure_code, release.product)
     if release.status is JobStatus.FAILED:
         await progress.fail_running(session, job.id)
     await _log_end(session, job, ended, origin)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -55,6 +55,8 @@ class JobEnds(Exception):
     detail: str = ""
     refund: RefundRequest | None = None
     """Support wants the charge back on the card, whatever the customer chose."""
+    product: dict[str, Any] = field(default_factory=dict)
+    """What the kind has to say of its pieces."""
 
     @classmethod
     def because_of(cls, failure: BaseException) -> JobEnds:

@@ -241,6 +241,7 @@ class VideoJobWorkflow:
             failure_code=ending.code,
             detail=ending.detail,
             refund=ending.refund,
+            product=ending.product,
         )
         self._settle(await steps.release(release), ending.detail)
 

@@ -21,8 +21,8 @@ class Product:
     """The job was written, and its price is held or about to be charged."""
     published: Callable[[AsyncSession, Job, dict[str, Any]], Awaitable[None]] = _nothing
     """The job succeeds; given `PipelineResult.product`."""
-    failed: Callable[[AsyncSession, Job, str], Awaitable[None]] = _nothing
-    """The job ends without a result; given the code."""
+    failed: Callable[[AsyncSession, Job, str, dict[str, Any]], Awaitable[None]] = _nothing
+    """The job ends without a result; given the code and `Release.product`."""
     deleted: Callable[[AsyncSession, JobId], Awaitable[None]] = _nothing
     """The files of the job's result have been kept long enough."""
     kept_with_source: bool = False

@@ -59,8 +59,12 @@ async def _published(session: AsyncSession, job: Job, product: dict[str, Any]) -
             session, job.id, made.position,
             state=ClipState.READY, made=made, type=made.type, ready_at=func.now(), expires_at=func.now() + kept,
         )  # fmt: skip
+    await _fail_each(session, job.id, clips)
+
+
+async def _fail_each(session: AsyncSession, job_id: JobId, clips: Clips) -> None:
     for failed in clips.failed:
-        await _move(session, job.id, failed.position, state=ClipState.FAILED, failure_code=failed.code)
+        await _move(session, job_id, failed.position, state=ClipState.FAILED, failure_code=failed.code)
 
 
 async def _move(session: AsyncSession, job_id: JobId, position: int, **values: Any) -> None:
@@ -68,7 +72,9 @@ async def _move(session: AsyncSession, job_id: JobId, position: int, **values: A
     await session.execute(update(Clip).where(*of_job).values(**values))
 
 
-async def _failed(session: AsyncSession, job: Job, code: str) -> None:
+async def _failed(session: AsyncSession, job: Job, code: str, product: dict[str, Any]) -> None:
+    if product:
+        await _fail_each(session, job.id, Clips.model_validate(product))
     pending = (Clip.job_id == job.id, Clip.state == ClipState.PENDING)
     await session.execute(update(Clip).where(*pending).values(state=ClipState.FAILED, failure_code=code))
 

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
@@ -27,6 +28,7 @@ from activities import Activity, activities_of
 from activities.faults import FaultInterceptor
 from activities.rooms import Rooms, open_rooms
 from contracts.jobs import Attention, JobEvent
+from contracts.kinds.base import JobParams
 from contracts.ledger import Balance, Bucket
 from contracts.pricing import Quote
 from contracts.queues import Queue
@@ -34,7 +36,7 @@ from contracts.settings import Settings
 from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput, JobOutcome
 from db import books, events, jobs, ledger, saga_log, settlement, users, videos
-from db.tables import Job, User
+from db.tables import Job, User, Video
 from tests.workflows.prepared import prepared_runner
 from tests.workflows.stand_ins import Broken, StandIns
 from workflows.client import start_job, starter
@@ -85,37 +87,53 @@ class House:
         self,
         *,
         credits: int = 100,
-        quote: int = 10,
+        quote: int | Quote = 10,
         uploaded: bool = True,
         kind: str = "enhance",
+        params: JobParams | None = None,
+        again: JobInput | None = None,
         deadlines: JobDeadlines | None = None,
     ) -> JobInput:
-        """A user with `credits`, a video, and a job with `quote` of them held, as after POST /jobs."""
-        user = await self.user(credits)
+        """A user with `credits`, a video, and a job with `quote` of them held, as after POST /jobs. `again`: user and
+        video of that job."""
+        user = await self.user(credits) if again is None else None
+        if isinstance(quote, int):
+            quote = Quote(credits=quote, started_minutes=1, credits_per_minute=quote, basis="assumed")
         async with self.rooms.database.transaction() as session:
-            video = await videos.create_source(
-                session,
-                user_id=user.id,
-                filename="concert.mp4",
-                content_type="video/mp4",
-                bytes_=1_000_000,
-                sha256=None,
-                object_key=f"raw/{user.id}/{uuid4().hex}/source",
-                duration_ms=None,
-            )
-            if uploaded:
-                await videos.mark_uploaded(session, video.id)
+            if user is not None:
+                video = await self._source(session, user, uploaded)
+            else:
+                assert again is not None
+                user = await users.get_user(session, again.user_id)
+                video = await videos.get_video(session, again.user_id, again.video_id)
+            assert user is not None
+            assert video is not None
             job = await settlement.open_job(
                 session,
                 user=user,
                 kind=kind,
-                params={},
+                params={} if params is None else params.model_dump(mode="json"),
                 video=video,
-                quote=Quote(credits=quote, started_minutes=1, credits_per_minute=quote, basis="assumed"),
+                quote=quote,
                 uploaded=uploaded,
             )
             await session.refresh(video)
             return jobs.job_input(job, video, deadlines or self.settings.deadlines)
+
+    async def _source(self, session: AsyncSession, user: User, uploaded: bool) -> Video:
+        video = await videos.create_source(
+            session,
+            user_id=user.id,
+            filename="concert.mp4",
+            content_type="video/mp4",
+            bytes_=1_000_000,
+            sha256=None,
+            object_key=f"raw/{user.id}/{uuid4().hex}/source",
+            duration_ms=None,
+        )
+        if uploaded:
+            await videos.mark_uploaded(session, video.id)
+        return video
 
     async def start(self, job: JobInput, *, skip_time: bool = False) -> Handle:
         """With `skip_time` the server lets no timer wait: for jobs that nobody will speak to."""
@@ -176,7 +194,7 @@ class House:
             return await events.after(session, job.job_id, 0, limit=1000)
 
     async def results(self, job: JobInput) -> int:
-        query = text("SELECT count(*) FROM videos WHERE job_id = :job")
+        query = text("SELECT count(*) FROM results WHERE job_id = :job")
         async with self.rooms.database.read() as session:
             return (await session.execute(query, {"job": job.job_id})).scalar_one()
 

@@ -17,11 +17,23 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.reporting import Reporter
+from contracts.clip_steps import Choice, Choices, ChooseRequest, ClipsFinish, CutRequest
 from contracts.enhance_steps import MuxRequest, PlanRequest, SegmentRequest
 from contracts.errors import Code
 from contracts.ids import JobId
 from contracts.jobs import JobStatus
+from contracts.kinds.clip import ClipFailed, ClipMade, Clips, ClipSpec, Cut
 from contracts.kinds.enhance import EnhancePlan, SegmentResult, SegmentSpec
+from contracts.kinds.music import (
+    Analysis,
+    Loudness,
+    MusicSummary,
+    Part,
+    PartType,
+    Section,
+    SectionType,
+    SongSummary,
+)
 from contracts.maintenance import RetentionReport, RetentionRequest
 from contracts.media import (
     Artifact,
@@ -34,6 +46,7 @@ from contracts.media import (
     Verification,
     VideoInfo,
 )
+from contracts.music_steps import AnalyseRequest
 from contracts.purchases import PurchaseNotice
 from contracts.queues import Queue
 from contracts.video_job import Ingested, JobInput, JobRef, Notice, PipelineResult
@@ -45,14 +58,15 @@ Script = Callable[[], Awaitable[None]]
 class StandIns:
     """Each step answers at once, unless `on` holds a script for it, which is awaited first.
 
-    Keys are step names; a segment's is `enhance_segment/<index>`. `<job id>/` before it means that job alone.
+    Keys are step names; a segment's is `enhance_segment/<index>`, a clip's `cut_clip/<position>`. `<job id>/` before it
+    means that job alone.
     """
 
     def __init__(self, database: Database, *, segments: int = 3, credits: int = 10) -> None:
         self._database = database
         self.segments = segments
         self.credits = credits
-        """The measured price."""
+        """The measured price of an enhancement; other kinds cost what they were quoted."""
         self.on: dict[str, Script] = {}
         self.calls: dict[str, list[str]] = defaultdict(list)
         """By job, in the order of arrival."""
@@ -61,15 +75,19 @@ class StandIns:
     def of(self, queue: Queue) -> list[Callable[..., Any]]:
         return {
             Queue.CORE: [],
-            Queue.TRANSFER: [self.ingest, self.plan_enhance, self.mux_enhanced, self.clean_up, self.retain],
+            Queue.TRANSFER: [
+                self.ingest, self.plan_enhance, self.mux_enhanced, self.analyse_music, self.choose_clips,
+                self.cut_clip, self.finish_clips, self.clean_up, self.retain,
+            ],
             Queue.GPU: [self.enhance_segment],
             Queue.PROVIDERS: [self.notify, self.notify_purchase],
-        }[queue]
+        }[queue]  # fmt: skip
 
     @activity.defn
     async def ingest(self, job: JobInput) -> Ingested:
         await self._fenced(job.job_id, "ingest", JobStatus.INGESTED)
-        return Ingested(info=INFO, source=SOURCE, credits=self.credits)
+        credits = self.credits if job.kind == "enhance" else job.quote_credits
+        return Ingested(info=INFO, source=SOURCE, credits=credits)
 
     @activity.defn
     async def plan_enhance(self, request: PlanRequest) -> EnhancePlan:
@@ -86,6 +104,39 @@ class StandIns:
         await self._fenced(request.job_id, "mux_enhanced")
         assert [segment.index for segment in request.segments] == list(range(self.segments))
         return RESULT
+
+    @activity.defn
+    async def analyse_music(self, request: AnalyseRequest) -> Analysis:
+        await self._fenced(request.job_id, "analyse_music")
+        return ANALYSIS
+
+    @activity.defn
+    async def choose_clips(self, request: ChooseRequest) -> Choices:
+        """Of a video that nobody has analysed yet; a highlight is its first seconds."""
+        await self._fenced(request.job_id, "choose_clips")
+        wishes = list(enumerate(request.params.clips))
+        of_music = {position for position, spec in wishes if spec.length is not None}
+        if of_music and request.analysis is None and request.no_music is None:
+            return Choices(analysis_needed=True)
+        refused = of_music if request.no_music is not None else set[int]()
+        return Choices(
+            choices=tuple(choice(*wish, request.analysis) for wish in wishes if wish[0] not in refused),
+            failed=tuple(ClipFailed(position=each, code=str(request.no_music)) for each in sorted(refused)),
+        )
+
+    @activity.defn
+    async def cut_clip(self, request: CutRequest) -> ClipMade:
+        await self._fenced(request.job_id, f"cut_clip/{request.choice.position}")
+        return clip_made(request.job_id, request.choice)
+
+    @activity.defn
+    async def finish_clips(self, request: ClipsFinish) -> PipelineResult:
+        await self._fenced(request.job_id, "finish_clips")
+        clips = Clips(made=request.made, failed=request.failed, analysis=request.analysis)
+        listed = an_object(f"result/{request.job_id}/c/clips.json", "application/json")
+        return PipelineResult(
+            result=listed, manifest=listed, product=clips.model_dump(mode="json"), credits=request.credits
+        )
 
     @activity.defn
     async def clean_up(self, request: JobRef) -> int:
@@ -267,4 +318,65 @@ def segment_result(index: int) -> SegmentResult:
         wall_ms=120_000,
         upscale_ms=90_000,
         interpolate_ms=20_000,
+    )
+
+
+def an_object(key: str, content_type: str) -> Artifact:
+    return Artifact(key=key, bytes=2_000, sha256="c" * 64, content_type=content_type)
+
+
+ANALYSIS = Analysis(
+    music=an_object("music/vid_x/c/music.json", "application/json"),
+    strip=an_object("music/vid_x/c/strip.png", "image/png"),
+    summary=MusicSummary(
+        duration_s=90.0,
+        parts=(Part(start_s=0.0, end_s=90.0, type=PartType.MUSIC, confidence=0.9),),
+        sections=(
+            Section(
+                start_s=0.0, end_s=90.0, type=SectionType.CHORUS, label="A", energy=1.0, confidence=0.6, song=0
+            ),
+        ),
+        highlights=(),
+        loudness=Loudness(integrated_lufs=-12.0, range_lu=6.0, true_peak_dbtp=-1.0),
+        engine=EngineUse(role="analyse", name="echoshot music", version="1"),
+        songs=(
+            SongSummary(
+                start_s=0.0,
+                end_s=90.0,
+                tempo_bpm=120.0,
+                tempo_confidence=0.9,
+                beats_per_bar=4,
+                downbeat_confidence=0.8,
+                key="A minor",
+                key_confidence=0.7,
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+
+def choice(position: int, spec: ClipSpec, analysis: Analysis | None) -> Choice:
+    start, end = (0.0, float(spec.length)) if spec.length is not None else (spec.start, spec.end)
+    assert start is not None
+    assert end is not None
+    cut = Cut(start_s=start, end_s=end, format=spec.format)
+    return Choice(position=position, type=analysis and analysis.summary.sections[0].type, cut=cut)
+
+
+def clip_made(job_id: JobId, choice: Choice) -> ClipMade:
+    folder = f"result/{job_id}/clips/{choice.position:02d}/c"
+    return ClipMade(
+        position=choice.position,
+        start_s=choice.cut.start_s,
+        end_s=choice.cut.end_s,
+        type=choice.type,
+        format=choice.cut.format,
+        width=320,
+        height=180,
+        copied="all",
+        video=an_object(f"{folder}/clip.mp4", "video/mp4"),
+        preview=an_object(f"{folder}/preview.webp", "image/webp"),
+        poster=an_object(f"{folder}/poster.jpg", "image/jpeg"),
+        info=INFO,
+        verification=Verification(checks=(Check(name="frames", expected="90", found="90", ok=True),)),
     )

@@ -14,6 +14,7 @@ from temporalio.client import WorkflowHandle
 
 from contracts.errors import Code
 from contracts.finance import ReconcileRequest
+from tests.workflows.clipping import CHORUS, VERSE, open_clips
 from tests.workflows.house import Handle, House, until
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
@@ -75,6 +76,25 @@ async def canceled(house: House) -> Handle:
     return handle
 
 
+async def music(house: House) -> Handle:
+    return await house.start(await house.open_job(kind="music", quote=1))
+
+
+async def clip(house: House) -> Handle:
+    """Of three one is hopeless; the music is heard for another."""
+    house.stand_ins.on["cut_clip/1"] = Fails(Code.CLIP_TOO_LARGE)
+    return await house.start(await open_clips(house, CHORUS, VERSE, VERSE))
+
+
+async def clip_unmade(house: House) -> Handle:
+    """No music for the one, and the other fails by our fault until support gives it up."""
+    house.stand_ins.on |= {"analyse_music": Fails(Code.NO_MUSIC), "cut_clip/1": Fails(Code.ENGINE_CRASHED)}
+    handle = await house.start(await open_clips(house, CHORUS, VERSE))
+    await until_it_waits(handle)
+    await handle.execute_update("give_up")
+    return handle
+
+
 async def expired(house: House) -> Handle:
     return await house.start(await house.open_job(uploaded=False), skip_time=True)
 
@@ -122,7 +142,7 @@ async def until_it_waits(handle: Handle) -> None:
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
-        succeeded, rejected, retried, given_up, funded, canceled, expired,
+        succeeded, rejected, retried, given_up, funded, canceled, expired, music, clip, clip_unmade,
         swept, retained, sealed, promotions_expired, reconciled,
     )
 }  # fmt: skip

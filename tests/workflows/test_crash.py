@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from contracts.queues import Queue
 from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput
 from dev.platform import Worker as WorkerProcess
+from tests.workflows.clipping import CHORUS, PRICE, VERSE, open_clips
 from tests.workflows.house import House, until, workers
 from tests.workflows.lost_answers import LosesAnswers, Moment
 from tests.workflows.stand_ins import Fails, Gate
@@ -143,6 +145,74 @@ async def test_kill_9_of_the_core_worker_in_its_capture_takes_the_price_once(
             first.kill()
             await second.stop()
     await closed_house.assert_captured(job)
+
+
+@dataclass(frozen=True)
+class Making:
+    """A job of another kind, and how it ends."""
+
+    open: Callable[[House], Awaitable[JobInput]]
+    steps: tuple[str, ...]
+    captured: int | None
+    prepare: Callable[[House, JobInput], None] = lambda *_: None
+
+
+async def a_song(house: House) -> JobInput:
+    return await house.open_job(kind="music", quote=2)
+
+
+async def three_clips(house: House) -> JobInput:
+    return await open_clips(house, CHORUS, VERSE, VERSE)
+
+
+def one_is_hopeless(house: House, job: JobInput) -> None:
+    house.stand_ins.on[f"{job.job_id}/cut_clip/1"] = Fails(Code.CLIP_TOO_LARGE)
+
+
+def all_are_hopeless(house: House, job: JobInput) -> None:
+    for position in range(3):
+        house.stand_ins.on[f"{job.job_id}/cut_clip/{position}"] = Fails(Code.CLIP_TOO_LARGE, times=2)
+
+
+CLIP_STEPS = ("ingest", "choose_clips", "analyse_music", "cut_clip", "finish_clips", "complete")
+MAKINGS = (
+    Making(a_song, ("analyse_music", "complete"), 2),
+    Making(three_clips, CLIP_STEPS, 2 * PRICE, one_is_hopeless),
+    Making(three_clips, ("cut_clip", "release"), None, all_are_hopeless),
+)
+
+
+@pytest.mark.slow
+async def test_a_worker_may_die_before_and_after_the_effect_of_every_step_of_music_and_clips(
+    closed_house: House,
+) -> None:
+    loses = LosesAnswers()
+    for queue in (Queue.CORE, Queue.TRANSFER):
+        closed_house.interceptors[queue].append(loses)
+
+    async def live(making: Making, step: str, moment: Moment) -> JobInput:
+        job = await making.open(closed_house)
+        making.prepare(closed_house, job)
+        loses.of[job.workflow_id] = (step, moment)
+        handle = await closed_house.start(job)
+        with contextlib.suppress(WorkflowFailureError):
+            await handle.result()
+        return job
+
+    moments: tuple[Moment, ...] = ("before", "after")
+    deaths: list[tuple[Making, str, Moment]] = [
+        (making, step, moment) for making in MAKINGS for step in making.steps for moment in moments
+    ]
+    async with workers(closed_house, workflow_cache=0):
+        jobs = await asyncio.gather(*(live(*death) for death in deaths))
+
+    # Of the three cuts, and of the two looks at the wishes, each dies once.
+    assert set(loses.lost) == {(step, moment) for _, step, moment in deaths}
+    for job, (making, _, _) in zip(jobs, deaths, strict=True):
+        if making.captured is None:
+            await closed_house.assert_released(job, "FAILED", Code.CLIP_TOO_LARGE)
+        else:
+            await closed_house.assert_captured(job, making.captured)
 
 
 async def is_waited_for(house: House) -> bool:

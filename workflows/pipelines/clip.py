@@ -8,8 +8,9 @@ from __future__ import annotations
 from temporalio.exceptions import ActivityError
 
 from contracts.clip_steps import Choices, ChooseRequest, ClipsFinish, CutRequest
+from contracts.errors import Code
 from contracts.jobs import JobStatus
-from contracts.kinds.clip import ClipFailed, ClipMade, ClipParams
+from contracts.kinds.clip import ClipFailed, ClipMade, ClipParams, Clips
 from contracts.kinds.music import Analysis
 from contracts.music_steps import AnalyseRequest
 from contracts.video_job import Ingested, JobInput, PipelineResult
@@ -42,13 +43,14 @@ async def clip(job: JobInput, ingested: Ingested) -> PipelineResult:
     failed = found.failed + tuple(
         ClipFailed(position=position, code=Fault.of(error).code) for position, error in failures.items()
     )
+    failed = tuple(sorted(failed, key=lambda each: each.position))
     if not made:
         _give_up(failed, failures)
     return await steps.finish_clips(
         ClipsFinish(
             job_id=job.job_id,
             made=made,
-            failed=tuple(sorted(failed, key=lambda each: each.position)),
+            failed=failed,
             analysis=analysis,
             credits=ingested.credits // len(params.clips) * len(made),
         )
@@ -69,7 +71,7 @@ async def _choose(job: JobInput, ingested: Ingested, params: ClipParams) -> tupl
         )
     except ActivityError as error:
         fault = Fault.of(error)
-        if not fault.final:
+        if not fault.final or fault.code == Code.JOB_SETTLED:
             raise
         # No music in it: ranges of the user's own can be cut all the same.
         return await steps.choose_clips(wish.model_copy(update={"no_music": fault.code})), None
@@ -77,9 +79,14 @@ async def _choose(job: JobInput, ingested: Ingested, params: ClipParams) -> tupl
 
 
 def _give_up(failed: tuple[ClipFailed, ...], failures: dict[int, ActivityError]) -> None:
-    """Nothing was made. A fault of ours goes to support, who may try again; else the first wish's reason is told."""
+    """Nothing was made. A fault of ours goes to support, who may try again; else the first wish's reason is the job's,
+    and each clip is told its own."""
     for error in failures.values():
         if not Fault.of(error).final:
             raise error
-    first = min(failed, key=lambda each: each.position)
-    raise JobEnds(JobStatus.FAILED, first.code, f"none of {len(failed)} clips could be made")
+    raise JobEnds(
+        JobStatus.FAILED,
+        failed[0].code,
+        f"none of {len(failed)} clips could be made",
+        product=Clips(made=(), failed=failed).model_dump(mode="json"),
+    )
