@@ -55,7 +55,7 @@ class JobEnds(Exception):
     detail: str = ""
     refund: RefundRequest | None = None
     """Support wants the charge back on the card, whatever the customer chose."""
-    product: dict[str, Any] = field(default_factory=dict)
+    product: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the kind has to say of its pieces."""
 
     @classmethod
