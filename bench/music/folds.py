@@ -14,11 +14,11 @@ from media.music.features import Features
 from media.music.functions import functions
 from media.music.highlights import highlights
 from media.music.prominence import prominence
-from media.music.segmentation import FITTED, Segmentation, Weights, cues, segment
+from media.music.segmentation import FITTED, Weights, cues, readings
 from media.music.similarity import Likeness, likeness
 
 FOLDS = 5
-SAME_GRID = (0.3, 0.35, 0.4, 0.45)
+SAME_GRID = (0.25, 0.3, 0.35, 0.4)
 RIDGE = 10.0
 
 
@@ -45,13 +45,10 @@ def prepare(reference: Reference, features: Features) -> Prepared:
 def fit(songs: Sequence[Prepared]) -> tuple[Weights, float]:
     """Weights of the cues by ridge logistic regression, then the labels' threshold with the best pairwise F."""
     weights = Weights(cues=_logistic(songs))
-    forms = [segment(s.bars, s.alike, weights) for s in songs]
-    kin = [labels.section_likeness(s.alike, f.borders) for s, f in zip(songs, forms, strict=True)]
+    forms = [[f.borders for f in readings(s.bars, s.alike, weights)] for s in songs]
 
     def quality(same: float) -> float:
-        estimates = [
-            _estimate(s, f, labels.label(k, same)) for s, f, k in zip(songs, forms, kin, strict=True)
-        ]
+        estimates = [_estimate(s, f, same) for s, f in zip(songs, forms, strict=True)]
         return mean([scores(s.reference, e) for s, e in zip(songs, estimates, strict=True)])["pairwise"]
 
     return weights, max(SAME_GRID, key=quality)
@@ -62,9 +59,8 @@ def measure(
 ) -> list[dict[str, float]]:
     rows = []
     for song in songs:
-        form = segment(song.bars, song.alike, weights)
-        letters = labels.label(labels.section_likeness(song.alike, form.borders), same)
-        rows.append(scores(song.reference, _estimate(song, form, letters, clip=True)))
+        forms = [f.borders for f in readings(song.bars, song.alike, weights)]
+        rows.append(scores(song.reference, _estimate(song, forms, same)))
     return rows
 
 
@@ -84,16 +80,16 @@ def targets(song: Prepared) -> np.ndarray:
     return marked
 
 
-def _estimate(song: Prepared, form: Segmentation, letters: tuple[str, ...], clip: bool = False) -> Estimate:
+def _estimate(song: Prepared, forms: Sequence[tuple[int, ...]], same: float) -> Estimate:
+    borders = forms[0]
+    agreed = labels.agreement(song.alike, forms, same)
+    letters = labels.label(labels.between_sections(agreed, borders))
+    hook = prominence(song.bars, song.alike, agreed)
     edges = np.clip(song.bars.edges_s, 0, song.duration_s)
     edges[0], edges[-1] = 0, song.duration_s
-    starts = [song.start_s + float(edges[b]) for b in form.borders]
-    begin = None
-    if clip:
-        hook = prominence(song.bars, song.alike, form.borders, letters)
-        types = functions(form.borders, letters, hook)
-        found = highlights(edges, form.borders, types, hook, song.duration_s)
-        begin = song.start_s + next(h.start_s for h in found if h.length_s == 30)
+    starts = [song.start_s + float(edges[b]) for b in borders]
+    found = highlights(edges, borders, functions(borders, letters, hook), hook, song.duration_s)
+    begin = song.start_s + next(h.start_s for h in found if h.length_s == 30)
     return Estimate(starts, list(letters), begin)
 
 

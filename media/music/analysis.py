@@ -20,11 +20,11 @@ from media.music.highlights import highlights
 from media.music.key import key
 from media.music.loudness import Meter
 from media.music.prominence import prominence
-from media.music.segmentation import segment
+from media.music.segmentation import readings
 from media.music.similarity import likeness
 from media.progress import Progress, silent
 
-VERSION = "1"
+VERSION = "2"
 """Of the algorithm: goes up whenever the same sound may give another result."""
 CURVE_RATE = 2
 CURVE_RANGE_DB = 48.0
@@ -92,11 +92,12 @@ def _song(features: Features, start_s: float, index: int) -> tuple[Song, list[Se
     found = beats.track(features)
     bars = by_bar(features, found)
     alike = likeness(bars)
-    form = segment(bars, alike)
-    kin = labels.section_likeness(alike, form.borders)
-    letters = labels.label(kin)
-    sure = labels.label_certainty(kin, letters)
-    hook = prominence(bars, alike, form.borders, letters)
+    forms = readings(bars, alike)
+    form = forms[0]
+    agreed = labels.agreement(alike, [f.borders for f in forms])
+    letters = labels.label(labels.between_sections(agreed, form.borders))
+    sure = labels.label_certainty(labels.section_likeness(alike, form.borders), letters)
+    hook = prominence(bars, alike, agreed)
     types = functions(form.borders, letters, hook)
     energy = section_energy(form.borders, bars.loudness_db)
     edges = np.clip(bars.edges_s, 0, features.duration_s)

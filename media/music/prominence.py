@@ -15,6 +15,7 @@ from contracts.kinds.music import Reason
 from media.music.bars import Bars
 from media.music.beats import standard
 from media.music.features import NOTE_LOW, Array
+from media.music.labels import ENOUGH
 from media.music.similarity import TRANSPOSED, Likeness, apart, around
 
 MELODY = slice(57 - NOTE_LOW, 86 - NOTE_LOW)
@@ -50,13 +51,10 @@ class Prominence:
         return tuple(reason for reason in ranked if for_it[reason] > 0) or (ranked[0],)
 
 
-def prominence(bars: Bars, alike: Likeness, borders: tuple[int, ...], labels: tuple[str, ...]) -> Prominence:
-    by_bar = np.repeat(np.array(labels), np.diff(borders))
-    share, last = np.zeros(len(bars)), np.zeros(len(bars))
-    for name in set(labels):
-        here = by_bar == name
-        share[here] = here.mean()
-        last[here] = np.flatnonzero(here).max() / len(bars)
+def prominence(bars: Bars, alike: Likeness, agreed: Array) -> Prominence:
+    """`agreed`: (bars, bars), the share of readings in which two bars have one letter."""
+    share = agreed.mean(1)
+    last = np.array([np.flatnonzero(row > ENOUGH).max() for row in agreed])
     above = bars.notes[:, :, MELODY] - np.median(bars.notes[:, :, MELODY], axis=(0, 1))
     return Prominence(
         repetition=standard(share) + standard(_returns(alike)),

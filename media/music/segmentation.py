@@ -9,7 +9,7 @@ the Structural Segmentation of Popular Music Pieces Under Regularity Constraints
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
@@ -53,6 +53,12 @@ def segment(bars: Bars, alike: Likeness, weights: Weights = FITTED) -> Segmentat
     value = weights.repetition * _repeated(alike.overall) - weights.irregularity * irregularity()
     value = value + evidence[:, None]
     return Segmentation(_best_path(value), _certainty(value))
+
+
+def readings(bars: Bars, alike: Likeness, weights: Weights = FITTED) -> tuple[Segmentation, ...]:
+    """The segmentation, and a second opinion that lets phrases be less regular."""
+    lenient = replace(weights, irregularity=weights.irregularity / 2)
+    return segment(bars, alike, weights), segment(bars, alike, lenient)
 
 
 def cues(bars: Bars, alike: Likeness) -> Array:

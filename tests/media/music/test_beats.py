@@ -22,6 +22,16 @@ def test_a_waltz_has_three_beats_a_bar() -> None:
     assert found.beats_per_bar == 3
 
 
+def test_a_band_that_hurries_is_followed() -> None:
+    """From 100 to 105 beats a minute in 40 s."""
+    steady = clicks(100, 41)
+    seconds = np.arange(40 * 22050) / 22050
+    hurried = np.interp(seconds + 0.05 * seconds**2 / 80, np.arange(len(steady)) / 22050, steady)
+    found = beats.track(extract(iter([hurried.astype(np.float32)])))
+    count = (found.times_s + 0.05 * found.times_s**2 / 80) * 100 / 60
+    assert np.abs(count - np.round(count)).mean() * 60 / 100 < 0.04
+
+
 def test_a_steady_beat_is_surer_than_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 22050 * 30).astype(np.float32)
     steady = beats.track(extract(iter([clicks(110, 30)])))
@@ -41,6 +51,18 @@ def test_letters_follow_appearance_and_likeness() -> None:
     alike = np.array([[1, 0.1, 0.9, 0.0], [0.1, 1, 0.1, 0.1], [0.9, 0.1, 1, 0.0], [0.0, 0.1, 0.0, 1]])
     assert labels.label(alike) == ("A", "B", "A", "C")
     assert labels.label_certainty(alike, labels.label(alike)).min() > 0.5
+
+
+def test_sections_share_a_letter_where_half_of_the_readings_say_so() -> None:
+    first, second = agreement_of("AABBAABB"), agreement_of("AABBCCBB")
+    borders = (0, 2, 4, 6, 8)
+    assert labels.label(labels.between_sections((first + second) / 2, borders)) == ("A", "B", "A", "B")
+    assert labels.label(labels.between_sections((first + 2 * second) / 3, borders)) == ("A", "B", "C", "B")
+
+
+def agreement_of(letters: str) -> np.ndarray:
+    by_bar = np.array(list(letters))
+    return (by_bar[:, None] == by_bar).astype(float)
 
 
 def test_a_scale_has_its_key_and_noise_has_none() -> None:
