@@ -12,6 +12,8 @@ from fastapi_offline import FastAPIOffline
 
 from api import problems
 from api.admin import routes as admin
+from api.clips import files as clip_files
+from api.clips import routes as clips
 from api.codec import routes as codec
 from api.credits import routes as credits_
 from api.events import routes as events
@@ -24,6 +26,8 @@ from api.openapi import DESCRIPTION, TAGS, allowed_methods, document
 from api.ops import routes as ops
 from api.payments import routes as payments
 from api.services import open_services
+from api.shares import public as shared_pages
+from api.shares import routes as shares
 from api.support import routes as support
 from api.uploads import routes as uploads
 from api.users import routes as users
@@ -59,11 +63,13 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     v1 = APIRouter(prefix="/v1")
-    customers = (jobs, results, events, videos, uploads, payments, credits_, users)
+    products = (clips, clip_files, shares)
+    customers = (jobs, results, events, videos, uploads, *products, payments, credits_, users)
     staff = (support, journal, lists, sagas, reconciliations, corrections, admin)
     for module in (*customers, *staff, webhooks):
         v1.include_router(module.router)
     app.include_router(v1)
+    app.include_router(shared_pages.router)
     app.include_router(ops.router)
     app.include_router(codec.router)
     problems.install(app, lambda path: allowed_methods(app, path))

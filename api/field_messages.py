@@ -24,6 +24,12 @@ KOREAN: dict[str, str] = {
     "union_tag_invalid": "다음 중 하나여야 합니다: {expected_tags}",
     "card_number": "카드 번호로 보입니다. 카드 번호는 보내지 마세요",
     "not_rfc3339": "시간대가 있는 RFC 3339 날짜와 시각이어야 합니다",
+    "one_choice": "length(와 type) 또는 start와 end 중 하나만 지정하세요",
+    "goes_with_length": "type과 rank는 length와 함께만 쓸 수 있습니다",
+    "range_incomplete": "start와 end는 함께 지정해야 합니다",
+    "start_not_before_end": "start는 end보다 앞서야 합니다",
+    "clip_duration": "클립은 {min_s}초에서 {max_s}초까지입니다",
+    "clips_too_many": "한 번에 만들 수 있는 클립은 {max_clips}개까지입니다",
     "one_measure": "amount_krw와 credits는 함께 쓸 수 없습니다",
 }
 """By the type of pydantic's error, or of our own validators'; the names are those of its context."""

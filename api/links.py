@@ -14,13 +14,21 @@ from contracts.settings import Settings
 
 class Links:
     def __init__(self, base_url: str) -> None:
-        self.base = f"{base_url.rstrip('/')}/v1"
+        self.root = base_url.rstrip("/")
+        self.base = f"{self.root}/v1"
 
     def job(self, job_id: str, leaf: str = "") -> str:
         return f"{self.base}/jobs/{job_id}" + (f"/{leaf}" if leaf else "")
 
     def video(self, video_id: str, leaf: str = "") -> str:
         return f"{self.base}/videos/{video_id}" + (f"/{leaf}" if leaf else "")
+
+    def clip(self, clip_id: str, leaf: str = "") -> str:
+        return f"{self.base}/clips/{clip_id}" + (f"/{leaf}" if leaf else "")
+
+    def share(self, token: str, leaf: str = "") -> str:
+        """For everybody who has it, so it is short and no part of the API."""
+        return f"{self.root}/s/{token}" + (f"/{leaf}" if leaf else "")
 
     def payment(self, purchase_id: str, leaf: str = "") -> str:
         return f"{self.base}/payments/{purchase_id}" + (f"/{leaf}" if leaf else "")

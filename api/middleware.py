@@ -57,7 +57,7 @@ class RequestContext:
             self._record(scope, status, first_byte_s, time.perf_counter() - began)
 
     def _record(self, scope: Scope, status: int, first_byte_s: float | None, total_s: float) -> None:
-        """Neither query strings nor headers are logged: both may carry tokens."""
+        """Neither query strings nor headers are logged, nor a path with the token of a shared link."""
         connection = HTTPConnection(scope)
         method = scope.get("method", "WEBSOCKET")
         route = route_of(scope)
@@ -67,7 +67,7 @@ class RequestContext:
         fields = {
             "request_id": connection.state.request_id,
             "method": method,
-            "path": scope["path"],
+            "path": route if "token" in scope.get("path_params", {}) else scope["path"],
             "route": route,
             "status": status,
             "ms": round(total_s * 1000, 1),

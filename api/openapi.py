@@ -31,6 +31,10 @@ TAGS = [
     {"name": "jobs", "description": "Take on, watch, cancel and fetch."},
     {"name": "events", "description": "Live progress."},
     {"name": "videos", "description": "Uploaded sources and results."},
+    {
+        "name": "clips",
+        "description": "Parts of a video, cut for social media, and links to share them.",
+    },
     {"name": "uploads", "description": "Large files in parts, resumable."},
     {"name": "payments", "description": "Buy credits, see purchases and their refunds."},
     {"name": "credits", "description": "Balance, books and prices."},

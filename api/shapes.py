@@ -31,6 +31,9 @@ def _pattern(prefix: str) -> str:
     return rf"^{prefix}_[0-9a-f]{{32}}$"
 
 
+ClipIdText = Annotated[str, StringConstraints(pattern=_pattern("clp"))]
+ClipIdPath = Annotated[str, Path(pattern=_pattern("clp"), examples=[f"clp_{_EXAMPLE}"])]
+ShareIdPath = Annotated[str, Path(pattern=_pattern("shr"), examples=[f"shr_{_EXAMPLE}"])]
 JobIdText = Annotated[str, StringConstraints(pattern=_pattern("job"))]
 VideoIdText = Annotated[str, StringConstraints(pattern=_pattern("vid"))]
 JobIdPath = Annotated[str, Path(pattern=_pattern("job"), examples=[f"job_{_EXAMPLE}"])]

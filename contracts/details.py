@@ -71,6 +71,11 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
             en="A job still needs the video {video_id}: cancel the job first.",
             ko="아직 작업이 영상 {video_id}을(를) 쓰고 있습니다. 작업을 먼저 취소해 주세요.",
         ),
+        Words(
+            en="The clip is still being made by the job {job_id}: wait for it, or cancel it.",
+            ko="작업 {job_id}이(가) 아직 클립을 만들고 있습니다. 기다리거나 작업을 취소해 주세요.",
+        ),
+        Words(en="The clip could not be made ({failure}).", ko="만들지 못한 클립입니다({failure})."),
     ),
     Code.JOB_SETTLED: (Words(en="State of the job: {state}.", ko="작업의 상태: {state}."),),
     Code.RESULT_NOT_READY: (Words(en="State of the job: {state}.", ko="작업의 상태: {state}."),),
@@ -91,6 +96,13 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
         Words(
             en="Videos may last up to {duration_s_max} seconds.",
             ko="영상은 {duration_s_max}초까지 쓸 수 있습니다.",
+        ),
+    ),
+    Code.RANGE_OUTSIDE: (Words(en="It lasts {duration_s} seconds.", ko="영상의 길이: {duration_s}초."),),
+    Code.CLIP_LONGER_THAN_VIDEO: (
+        Words(
+            en="The video lasts {duration_s} seconds, the clip would last {length_s}.",
+            ko="영상은 {duration_s}초인데 클립은 {length_s}초입니다.",
         ),
     ),
 }

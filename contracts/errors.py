@@ -86,6 +86,7 @@ class Code(StrEnum):
     CLIP_LONGER_THAN_VIDEO = "clip_longer_than_video"
     NO_SUCH_HIGHLIGHT = "no_such_highlight"
     CLIP_TOO_LARGE = "clip_too_large"
+    RANGE_NEEDED = "range_needed"
     # Ours
     ENGINE_CRASHED = "engine_crashed"
     ENGINE_STALLED = "engine_stalled"
@@ -387,6 +388,12 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The clip cannot be made small enough for this target; choose a shorter one.",
         "이 대상의 용량 제한에 맞출 수 없습니다. 더 짧은 구간을 선택해 주세요.",
+    ),
+    Code.RANGE_NEEDED: ErrorInfo(
+        422,
+        False,
+        "This clip is a range of your own, so there is no next best: give a new start and end.",
+        "직접 고른 구간의 클립에는 다음 순위가 없습니다. 새로운 start와 end를 지정해 주세요.",
     ),
     Code.NO_AUDIO: ErrorInfo(
         422, False, "The file has no sound that we can read.", "읽을 수 있는 소리가 없는 파일입니다."

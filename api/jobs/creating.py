@@ -48,7 +48,7 @@ async def open_requested(
         return await _the_same(session, known, request)
     duplicate = False
     if isinstance(request.source, schemas.ExistingVideo):
-        video = await _existing(session, request.source.video_id, caller.user_id)
+        video = await existing(session, request.source.video_id, caller.user_id)
     else:
         upload = request.source.upload
         found = await videos.find_duplicate(session, caller.user_id, upload.sha256) if upload.sha256 else None
@@ -166,7 +166,8 @@ async def _user(session: AsyncSession, caller: Caller) -> tables.User:
     return user
 
 
-async def _existing(session: AsyncSession, video_id: str, user_id: UserId) -> tables.Video:
+async def existing(session: AsyncSession, video_id: str, user_id: UserId) -> tables.Video:
+    """A checked video of the user, which nobody deletes before this transaction ends."""
     video = await videos.get_video(session, user_id, VideoId(video_id), keep=True)
     if video is None or video.state is VideoState.DELETED:
         raise EchoError(Code.NOT_FOUND, f"no video {video_id}")

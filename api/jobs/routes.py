@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -16,6 +15,7 @@ from api.jobs import schemas
 from api.jobs.charging import charged_job, new_job
 from api.jobs.creating import Opened, open_requested, upload_target
 from api.jobs.reading import own_job, readable_job
+from api.jobs.starting import start
 from api.jobs.view import CurrentLocale, job_view
 from api.links import CurrentLinks, Links, workflow_ui_url
 from api.owner_view import steps_for_owner
@@ -28,14 +28,12 @@ from contracts.ids import JobId, job_workflow_id, purchase_id
 from contracts.jobs import Attention, JobStatus
 from contracts.kinds import KINDS
 from contracts.pricing import Basis, Quote
-from contracts.video_job import JobInput
 from db import progress, saga_log, tables, videos
 from db.jobs import job_input
 from db.tables import VideoState
 from workflows import client as workflow
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
-log = logging.getLogger("echoshot.api")
 
 COMMON = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.VALIDATION_FAILED)
 BODY = (Code.BAD_REQUEST, Code.PAYLOAD_TOO_LARGE)
@@ -89,7 +87,7 @@ async def create_job(
 
     done = await once.perform(work)
     for new in opened:
-        await _start(services, job_input(new.job, new.video, services.settings.deadlines))
+        await start(services, job_input(new.job, new.video, services.settings.deadlines))
     if done.body["charge"] is None:
         return done.response()
     answer = await charged_job(services, schemas.NewJob.model_validate(done.body), links, locale)
@@ -263,15 +261,6 @@ async def saga(job_id: JobIdPath, caller: JobReader, services: CurrentServices) 
     return schemas.Saga(
         workflow_id=workflow_id, workflow_url=url, steps=tuple(steps) if staff else steps_for_owner(steps)
     )
-
-
-async def _start(services: Services, given: JobInput) -> None:
-    """The job is committed, so the answer is 201 whatever happens here: the sweeper starts what was missed."""
-    try:
-        await services.temporal.call(lambda client: workflow.start_job(client, services.settings, given))
-    except EchoError as error:
-        services.metrics.unstarted.inc()
-        log.warning("job %s is left to the sweeper: %s", given.job_id, error)
 
 
 async def _now(services: Services, job_id: str, caller: Caller, links: Links, locale: str) -> schemas.Job:

@@ -117,7 +117,7 @@ def _charge(purchase: Purchase, refunds: Sequence[Refund], links: Links, locale:
 
 def _credit_effect(job: Job, charge: schemas.Charge | None) -> CreditEffect:
     if job.status is JobStatus.SUCCEEDED:
-        return CreditEffect.CAPTURED
+        return CreditEffect.NONE if job.hold_id is None else CreditEffect.CAPTURED
     sent_back = charge is not None and any(
         refund.id == refund_id(PurchaseId(charge.purchase_id), JOB_KEY)
         and refund.status is not RefundStatus.FAILED

@@ -5,10 +5,12 @@ All times are seconds on the video's own timeline, which begins at 0 with its fi
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from contracts.base import Contract
 from contracts.kinds.base import JobKind, JobParams, Need
@@ -20,6 +22,8 @@ CLIP_S_MIN = 1.0
 CLIP_S_MAX = 180.0
 CLIPS_MAX = 20
 """Of one job."""
+FREE_REGENERATION = timedelta(hours=24)
+"""After a clip that was paid for is ready: once within this time it is made again for nothing (migration 0015)."""
 
 
 class ClipFormat(StrEnum):
@@ -42,6 +46,18 @@ class ClipType(StrEnum):
     """The best highlight, whatever section it lies in."""
 
 
+def check_range(start: float, end: float) -> None:
+    """Raises what a pydantic validator may raise."""
+    if start >= end:
+        raise PydanticCustomError("start_not_before_end", "start must come before end")
+    if not CLIP_S_MIN <= end - start <= CLIP_S_MAX:
+        raise PydanticCustomError(
+            "clip_duration",
+            "a clip lasts {min_s} to {max_s} seconds",
+            {"min_s": f"{CLIP_S_MIN:g}", "max_s": f"{CLIP_S_MAX:g}"},
+        )
+
+
 class ClipSpec(Contract):
     """One clip: a highlight of a type and length, or a range of the user's own."""
 
@@ -61,16 +77,13 @@ class ClipSpec(Contract):
     def _one_way_to_choose(self) -> Self:
         ranged = self.start is not None or self.end is not None
         if ranged == (self.length is not None):
-            raise ValueError("give either length (with type) or start and end")
+            raise PydanticCustomError("one_choice", "give either length (with type) or start and end")
         if self.length is None and (self.type is not None or self.rank):
-            raise ValueError("type and rank go with length")
+            raise PydanticCustomError("goes_with_length", "type and rank go with length")
         if self.start is not None and self.end is not None:
-            if self.start >= self.end:
-                raise ValueError("start must come before end")
-            if not CLIP_S_MIN <= self.end - self.start <= CLIP_S_MAX:
-                raise ValueError(f"a clip lasts {CLIP_S_MIN:g} to {CLIP_S_MAX:g} seconds")
+            check_range(self.start, self.end)
         elif ranged:
-            raise ValueError("start and end go together")
+            raise PydanticCustomError("range_incomplete", "start and end go together")
         return self
 
 

@@ -16,13 +16,13 @@ from av.video.frame import VideoFrame
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFile, ClipFormat, Cut
 from contracts.media import AudioInfo, MediaInfo, VideoInfo
+from contracts.ranges import judged
 from media.clips import aac, copying, sound, writing
 from media.clips.anew import Anew
 from media.clips.coding import brightness, timed
 from media.clips.loudness import resampled
 from media.clips.pictures import Pictures
 from media.clips.preview import PREVIEW_S, Stills
-from media.clips.ranges import judged
 from media.clips.verify import Expected, verify
 from media.clips.window import Coded, Window, read_window
 from media.clips.writing import Made, Track

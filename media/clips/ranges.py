@@ -8,22 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import CLIP_S_MIN, ClipSpec, ClipType
 from contracts.kinds.music import Highlight, Music, Section, SectionType
+from contracts.ranges import TYPES, Range, judged, refuse_longer
 
-END_TOLERANCE_S = 0.1
-"""By which a range may pass the video's end, where a player's clock and the last frame's end disagree."""
 SNAP_SHARE = 0.2
 """Of a clip's length, by which bars may make it shorter or longer; 15 s is 8 bars at 120 bpm, where a bar has 2 s."""
 OVERLAP_SHARE_MAX = 0.5
 """Two candidates that share more than this of the shorter one are the same choice."""
-TYPES = {
-    ClipType.INTRO: (SectionType.INTRO,),
-    # The climax is a chorus: the greatest.
-    ClipType.CHORUS: (SectionType.CHORUS, SectionType.CLIMAX),
-    ClipType.CLIMAX: (SectionType.CLIMAX,),
-    ClipType.BRIDGE: (SectionType.BRIDGE,),
-    ClipType.BEST: tuple(SectionType),
-}
-Range = tuple[float, float]
 
 
 def chosen(spec: ClipSpec, music: Music | None, duration_s: float) -> Range:
@@ -35,8 +25,7 @@ def chosen(spec: ClipSpec, music: Music | None, duration_s: float) -> Range:
         assert spec.start is not None
         assert spec.end is not None
         return judged(spec.start, spec.end, duration_s)
-    if spec.length > duration_s + END_TOLERANCE_S:
-        raise _longer(spec.length, duration_s)
+    refuse_longer(spec.length, duration_s)
     assert music is not None, "a wish by length needs an analysis"
     wanted = spec.type or ClipType.BEST
     found = candidates(music, float(spec.length), TYPES[wanted], duration_s)
@@ -44,24 +33,6 @@ def chosen(spec: ClipSpec, music: Music | None, duration_s: float) -> Range:
         fields: dict[str, str | int] = {"type": wanted.value, "length": spec.length, "found": len(found)}
         raise EchoError(Code.NO_SUCH_HIGHLIGHT, f"{len(found)} of type {wanted}, rank {spec.rank}", fields)
     return found[spec.rank]
-
-
-def judged(start_s: float, end_s: float, duration_s: float) -> Range:
-    """A range of the user's own, its end drawn in to the video's by no more than a tolerance."""
-    fields: dict[str, str | int] = {"duration_s": f"{duration_s:.3f}"}
-    if end_s - start_s > duration_s + END_TOLERANCE_S:
-        raise _longer(end_s - start_s, duration_s)
-    if not 0 <= start_s < min(end_s, duration_s) or end_s > duration_s + END_TOLERANCE_S:
-        raise EchoError(Code.RANGE_OUTSIDE, f"{start_s:g} to {end_s:g} s of {duration_s:g} s", fields)
-    return start_s, min(end_s, duration_s)
-
-
-def _longer(length_s: float, duration_s: float) -> EchoError:
-    return EchoError(
-        Code.CLIP_LONGER_THAN_VIDEO,
-        f"{length_s:g} s of {duration_s:g} s",
-        {"length_s": f"{length_s:g}", "duration_s": f"{duration_s:.3f}"},
-    )
 
 
 def candidates(music: Music, length_s: float, types: Sequence[SectionType], duration_s: float) -> list[Range]:

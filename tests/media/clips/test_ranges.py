@@ -17,16 +17,8 @@ from contracts.kinds.music import (
     Song,
 )
 from contracts.media import EngineUse
-from media.clips.ranges import (
-    END_TOLERANCE_S,
-    SNAP_SHARE,
-    TYPES,
-    candidates,
-    chosen,
-    clamped,
-    judged,
-    snapped,
-)
+from contracts.ranges import END_TOLERANCE_S, TYPES, judged
+from media.clips.ranges import SNAP_SHARE, candidates, chosen, clamped, snapped
 
 BAR_S = 2.0
 """Four beats at 120 bpm."""
