@@ -98,6 +98,9 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
             ko="영상은 {duration_s_max}초까지 쓸 수 있습니다.",
         ),
     ),
+    Code.NO_SUCH_HIGHLIGHT: (
+        Words(en="Found of this type and length: {found}.", ko="이 유형과 길이로 찾은 구간: {found}개."),
+    ),
     Code.RANGE_OUTSIDE: (Words(en="It lasts {duration_s} seconds.", ko="영상의 길이: {duration_s}초."),),
     Code.CLIP_LONGER_THAN_VIDEO: (
         Words(

@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.ids import ClipId, ShareId
+from contracts.text import is_storable
 from db.ids import new_id
 from db.tables import Job
 from db.tables_clips import Clip, ClipShare, ClipState
@@ -62,6 +63,9 @@ class Shared:
 
 
 async def find(session: AsyncSession, token: str) -> Shared | None:
+    """None for what was never a token, whatever somebody has typed."""
+    if not is_storable(token):
+        return None
     valid = and_(
         ClipShare.revoked_at.is_(None), ClipShare.expires_at > func.now(), Clip.state == ClipState.READY
     )

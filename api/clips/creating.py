@@ -155,7 +155,7 @@ async def _wishes_that_exist(session: AsyncSession, body: schemas.ClipRequestBas
     }
     existing_ones = tuple(wish for wish in with_room if wish.length and wish.rank < found[wish.length])
     if not existing_ones:
-        fields: dict[str, str | int] = {"type": body.highlights.type.value, "found": 0}
+        fields: dict[str, str | int] = {"clip_type": body.highlights.type.value, "found": 0}
         raise EchoError(Code.NO_SUCH_HIGHLIGHT, "the analysis has none", fields)
     return existing_ones
 

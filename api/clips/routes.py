@@ -29,6 +29,7 @@ from contracts.ids import purchase_id
 from db import clips
 from db.jobs import job_input
 from db.tables_clips import ClipState
+from storage.keys import clip_prefix
 
 router = APIRouter(tags=["clips"])
 
@@ -182,6 +183,6 @@ async def delete_clip(clip_id: ClipIdPath, caller: CurrentCaller, services: Curr
         await clips.mark_deleted(session, clip)
         if clip.made is not None:
             # Before the commit: when the store is away nothing has happened and the request can be sent again.
-            folder = clip.made.video.key.rpartition("/")[0] + "/"
-            await asyncio.to_thread(services.store.delete_prefix, folder)
+            files = clip_prefix(clip.job_id, clip.position)
+            await asyncio.to_thread(services.store.delete_prefix, files)
     return Response(status_code=204)

@@ -30,7 +30,7 @@ def chosen(spec: ClipSpec, music: Music | None, duration_s: float) -> Range:
     wanted = spec.type or ClipType.BEST
     found = candidates(music, float(spec.length), TYPES[wanted], duration_s)
     if spec.rank >= len(found):
-        fields: dict[str, str | int] = {"type": wanted.value, "length": spec.length, "found": len(found)}
+        fields: dict[str, str | int] = {"clip_type": wanted.value, "length": spec.length, "found": len(found)}
         raise EchoError(Code.NO_SUCH_HIGHLIGHT, f"{len(found)} of type {wanted}, rank {spec.rank}", fields)
     return found[spec.rank]
 

@@ -13,11 +13,14 @@ from contracts.payments import Provider, RefundTo
 from db import purchases
 from db.engine import Database
 from tests.api.acts import Person, assert_problem, create_job, grant, key, upload_request
+from tests.api.cutting import a_video, make
 from tests.api.serving import Api
 
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/videos/{video_id}/uploads/{upload_id}/parts": {"numbers": [1]},
     "/v1/jobs/{job_id}/heartbeat": {"stage": "upscale", "part": 0, "done": 1, "total": 1},
+    "/v1/clips/{clip_id}/regenerate": {},
+    "/v1/clips/{clip_id}/share": {},
 }
 STAFF = ("/v1/support/", "/v1/finance/", "/v1/admin/")
 ROLES_NEEDED = ("/v1/jobs/{job_id}/heartbeat", *STAFF)
@@ -57,6 +60,7 @@ async def test_every_operation_on_it_answers_not_found(
         "video_id": job["source_video_id"],
         "upload_id": upload["upload_id"],
         "purchase_id": await a_purchase(database, alice),
+        **await a_shared_clip(database, api, alice),
     }
     if whose == "nobody's":
         ids = {name: value[:4] + "0" * 32 for name, value in ids.items()}
@@ -65,11 +69,23 @@ async def test_every_operation_on_it_answers_not_found(
 
     for method, path in operations:
         url = re.sub(r"{(\w+)}", lambda match: ids[match[1]], path)
-        answer = await bob.request(method, url, json=BODIES.get(path))
+        answer = await bob.request(method, url, json=BODIES.get(path), headers=key())
         assert_problem(answer, 404, "not_found")
 
     assert (await alice.get(job["status_url"])).json()["status"] == "CREATED"
     assert (await alice.get(upload["parts_url"])).status_code == 200
+    if whose != "nobody's":
+        [share] = (await alice.get(f"/v1/clips/{ids['clip_id']}/shares")).json()["data"]
+        assert share["revoked_at"] is None
+
+
+async def a_shared_clip(database: Database, api: Api, person: Person) -> dict[str, str]:
+    body = {"video_id": await a_video(database, person), "length": 15}
+    asked = (await person.post("/v1/clips", json=body, headers=key())).json()
+    await make(database, api.services.store, asked["job"]["id"])
+    [clip] = asked["clips"]
+    share = (await person.post(clip["share_url"], json={}, headers=key())).json()
+    return {"clip_id": clip["id"], "share_id": share["id"]}
 
 
 async def a_purchase(database: Database, person: Person) -> PurchaseId:

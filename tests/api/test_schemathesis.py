@@ -15,7 +15,8 @@ EXAMPLES_MAX = 4
 """Per operation, beside the systematic ones; keeps the run under a minute."""
 
 # Refusals that a schema cannot foresee: a cursor of another list, too few credits, a file above the operator's
-# limits; and with 422 a key that was used before, a part that this file does not have, a package that is not on sale.
+# limits; and with 422 a key that was used before, a part that this file does not have, a package that is not on sale,
+# a range that does not begin before its end.
 EXPECTED = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 400, 402, 403, 404, 409, 410, 413]
@@ -29,6 +30,9 @@ expected-statuses = ["2xx", 400, 402, 403, 404, 409, 410, 413, 422]
     for operation in (
         "POST /v1/jobs",
         "POST /v1/jobs/quote",
+        "POST /v1/clips",
+        "POST /v1/clips/{clip_id}/regenerate",
+        "POST /v1/clips/{clip_id}/share",
         "POST /v1/payments/tokens",
         "POST /v1/support/purchases/{purchase_id}/refunds",
         "POST /v1/finance/reconciliations",

@@ -64,6 +64,8 @@ CREATE TABLE clips (
     UNIQUE (job_id, position),
     CHECK ((state = 'failed') = (failure_code IS NOT NULL) OR state = 'deleted'),
     CHECK (state <> 'ready' OR (made IS NOT NULL AND ready_at IS NOT NULL AND expires_at IS NOT NULL)),
+    -- What was made was paid for, so nothing is made of a clip that fails.
+    CHECK (made IS NULL OR failure_code IS NULL),
     CHECK ((state = 'deleted') = (deleted_at IS NOT NULL)),
     CHECK (credits > 0 OR regenerated_from IS NOT NULL)
 );
