@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from api.field_messages import field_message
+from api.shapes import FORM
 from contracts.details import detail_of
 from contracts.errors import ERRORS, Code, EchoError, sentence
 from contracts.kinds import KINDS
@@ -120,9 +121,10 @@ def problem(
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """Where in the request. Of bodies told apart by their `kind`, the kind is no part of the path."""
+    """Where in the request. What tells bodies apart, their `kind` or their form, is no part of the path."""
     first, *rest = location
-    return ".".join(map(str, [first, *(rest[1:] if rest and rest[0] in KINDS else rest)]))
+    told_apart = bool(rest) and (rest[0] in KINDS or str(rest[0]).startswith(FORM))
+    return ".".join(map(str, [first, *(rest[1:] if told_apart else rest)]))
 
 
 def render(connection: HTTPConnection, error: EchoError) -> Response:

@@ -89,6 +89,10 @@ class IdConvertor(Convertor[str]):
 register_url_convertor("id", IdConvertor())
 
 
+FORM = "form "
+"""Begins the tags of bodies that are told apart by the fields they have; no part of a field's path."""
+
+
 class Body(BaseModel):
     """Base of every request body: an unknown field is a mistake that deserves an answer."""
 

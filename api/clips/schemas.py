@@ -10,12 +10,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.jobs.schemas import Failure, FromBalance, Funding, NewJob
-from api.shapes import Body, ClipIdText, PageQuery, VideoIdText, View
+from api.shapes import FORM, Body, ClipIdText, PageQuery, VideoIdText, View
 from contracts.kinds.clip import CLIPS_MAX, ClipFormat, ClipSpec, ClipType, check_range
 from contracts.kinds.music import HighlightLength, SectionType
 from contracts.ledger import CreditEffect
 
-Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False, examples=[61.5])]
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=True, examples=[61.5])]
 """Of the video's own timeline."""
 
 
@@ -24,7 +24,7 @@ class OneHighlight(Body):
 
     length: HighlightLength
     type: ClipType = ClipType.BEST
-    rank: int = Field(default=0, ge=0, lt=CLIPS_MAX)
+    rank: int = Field(default=0, ge=0, lt=CLIPS_MAX, strict=True)
     """0: the best that fits; 1: the next best ..."""
 
 
@@ -45,7 +45,7 @@ class Highlights(Body):
 
     lengths: tuple[HighlightLength, ...] = Field(default=(30,), min_length=1, max_length=3)
     type: ClipType = ClipType.BEST
-    count: int = Field(default=5, ge=1, le=CLIPS_MAX)
+    count: int = Field(default=5, ge=1, le=CLIPS_MAX, strict=True)
     """Of each length. Of an analysed video only those are made that exist."""
 
     @model_validator(mode="after")
@@ -63,7 +63,7 @@ class ClipRequestBase(Body):
     video_id: VideoIdText
     """One of the user's own videos, uploaded and checked before, or a result."""
     format: ClipFormat = ClipFormat.ORIGINAL
-    bytes_max: int | None = Field(default=None, ge=1_000_000)
+    bytes_max: int | None = Field(default=None, ge=1_000_000, strict=True)
     """Largest file that the target takes."""
     funding: Funding = FromBalance()
 
@@ -93,15 +93,15 @@ def _what_is_wished(body: Any) -> str:
     names = set(body) if isinstance(body, dict) else set(dir(body))
     for form, telling in (("clips", {"clips"}), ("highlights", {"highlights"}), ("range", {"start", "end"})):
         if names & telling:
-            return form
-    return "highlight"
+            return FORM + form
+    return FORM + "highlight"
 
 
 ClipRequest = Annotated[
-    Annotated[HighlightRequest, Tag("highlight")]
-    | Annotated[RangeRequest, Tag("range")]
-    | Annotated[HighlightsRequest, Tag("highlights")]
-    | Annotated[ClipListRequest, Tag("clips")],
+    Annotated[HighlightRequest, Tag(FORM + "highlight")]
+    | Annotated[RangeRequest, Tag(FORM + "range")]
+    | Annotated[HighlightsRequest, Tag(FORM + "highlights")]
+    | Annotated[ClipListRequest, Tag(FORM + "clips")],
     Discriminator(_what_is_wished),
 ]
 
@@ -114,7 +114,7 @@ class AgainBase(Body):
 class NextBest(AgainBase):
     """Another highlight of the same length and type."""
 
-    rank: int | None = Field(default=None, ge=0, lt=CLIPS_MAX)
+    rank: int | None = Field(default=None, ge=0, lt=CLIPS_MAX, strict=True)
     """By default the one after the clip's own."""
 
 
@@ -129,14 +129,14 @@ class OtherHighlight(AgainBase, OneHighlight):
 def _what_is_wished_again(body: Any) -> str:
     names = set(body) if isinstance(body, dict) else set(dir(body))
     if names & {"start", "end"}:
-        return "range"
-    return "highlight" if names & {"length", "type"} else "next"
+        return FORM + "range"
+    return FORM + ("highlight" if names & {"length", "type"} else "next")
 
 
 AgainRequest = Annotated[
-    Annotated[NextBest, Tag("next")]
-    | Annotated[OtherRange, Tag("range")]
-    | Annotated[OtherHighlight, Tag("highlight")],
+    Annotated[NextBest, Tag(FORM + "next")]
+    | Annotated[OtherRange, Tag(FORM + "range")]
+    | Annotated[OtherHighlight, Tag(FORM + "highlight")],
     Discriminator(_what_is_wished_again),
 ]
 

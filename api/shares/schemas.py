@@ -10,7 +10,7 @@ from api.shapes import Body, View
 
 
 class ShareRequest(Body):
-    hours: int = Field(default=168, ge=1, le=720)
+    hours: int = Field(default=168, ge=1, le=720, strict=True)
     """How long the link works; it ends earlier when the clip is deleted."""
 
 

@@ -193,7 +193,11 @@ async def test_a_refusal_says_what_is_wrong_in_both_languages(alice: Person, dat
             assert words in (await alice.post("/v1/clips", json=body, headers=headers)).json()["detail"]
     body = {"video_id": video_id, "start": 9, "end": 5}
     answer = await alice.post("/v1/clips", json=body, headers={**key(), "Accept-Language": "ko"})
-    assert [error["message"] for error in answer.json()["errors"]] == ["start는 end보다 앞서야 합니다"]
+    [error] = answer.json()["errors"]
+    assert (error["field"], error["message"]) == ("body", "start는 end보다 앞서야 합니다")
+    body = {"video_id": video_id, "clips": [{"length": 15, "rank": -1}]}
+    error, *_ = (await alice.post("/v1/clips", json=body, headers=key())).json()["errors"]
+    assert error["field"] == "body.clips.0.rank"
 
 
 async def test_sections_of_a_video_without_sound_are_refused_but_ranges_are_cut(
