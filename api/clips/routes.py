@@ -17,6 +17,7 @@ from api.clips.view import clip_view, clip_views
 from api.idempotency import IDEMPOTENCY_CODES, REPLAYED_HEADER, CurrentOnce, Once, Reply
 from api.jobs.charging import charged_job, new_job
 from api.jobs.creating import Opened
+from api.jobs.schemas import NewJob
 from api.jobs.starting import start
 from api.jobs.view import CurrentLocale, job_view
 from api.links import CurrentLinks, Links
@@ -25,7 +26,7 @@ from api.services import CurrentServices, Services
 from api.shapes import ClipIdPath, VideoIdPath
 from api.videos.reading import own_video
 from contracts.errors import Code, EchoError
-from contracts.ids import purchase_id
+from contracts.ids import JobId, purchase_id
 from db import clips
 from db.jobs import job_input
 from db.tables_clips import ClipState
@@ -119,11 +120,12 @@ async def _taken_on(
     done = await once.perform(work)
     for new in opened:
         await start(services, job_input(new.job, new.video, services.settings.deadlines))
-    answer = schemas.NewClips.model_validate(done.body)
-    if answer.job.charge is None:
+    if done.body["job"]["charge"] is None:
         return done.response()
-    charged = await charged_job(services, answer.job, links, locale)
-    return done.response(answer.model_copy(update={"job": charged}).model_dump(mode="json"))
+    job = await charged_job(services, NewJob.model_validate(done.body["job"]), links, locale)
+    async with services.database.read() as session:
+        made = await clip_views(session, await clips.of_job(session, JobId(job.id)), links, locale)
+    return done.response(schemas.NewClips(job=job, clips=made).model_dump(mode="json"))
 
 
 @router.get(

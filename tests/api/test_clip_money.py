@@ -281,11 +281,11 @@ async def test_a_card_pays_for_a_batch_and_gets_back_what_was_not_made(till: Til
     assert first.status_code == 201, first.text
     job, clips = first.json()["job"], first.json()["clips"]
     assert job["charge"]["amount_krw"] == 1_200
-    assert {clip["credit_effect"] for clip in clips} == {"none"}
     await held(alice, job)
     assert (await now(alice, clips[0]))["credit_effect"] == "held"
     again = await alice.post("/v1/clips", json=body, headers=headers)
     assert (again.json()["job"]["id"], again.json()["job"]["charge"]["status"]) == (job["id"], "PAID")
+    assert {clip["credit_effect"] for clip in again.json()["clips"]} == {"held"}
     analysis = an_analysis((15, SectionType.CHORUS))
     await make(
         till.database, till.api.services.store, job["id"], failed={3: "no_such_highlight"}, analysis=analysis
