@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.clips.creating import FREE
+from contracts.kinds import CLIP
+from contracts.kinds.clip import ClipParams, ClipSpec
 from contracts.kinds.music import SectionType
 from db.engine import Database
 from tests.api.acts import Person, assert_problem, fail, grant, key
@@ -156,6 +159,12 @@ async def test_the_next_best_is_made_once_for_nothing(alice: Person, api: Api, d
     [of_the_free] = (await again(alice, new))["clips"]
     assert (of_the_free["credits"], of_the_free["wish"]["rank"]) == (3, 2)
     assert await balance(alice) == (91, 6)
+
+
+def test_what_was_free_when_it_was_asked_for_stays_free_when_it_is_measured() -> None:
+    params = ClipParams(clips=(ClipSpec(length=15),), regenerates="clp_1")
+    assert CLIP.quote(params, 61_000, "measured", first=FREE).credits == 0
+    assert CLIP.quote(params, 61_000, "measured").credits == 3
 
 
 async def test_other_wishes_keep_what_they_do_not_name(alice: Person, api: Api, database: Database) -> None:
