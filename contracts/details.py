@@ -94,8 +94,8 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
     ),
     Code.TOO_LONG: (
         Words(
-            en="Videos may last up to {duration_s_max} seconds.",
-            ko="영상은 {duration_s_max}초까지 쓸 수 있습니다.",
+            en="It may last up to {duration_s_max} seconds.",
+            ko="{duration_s_max}초까지 쓸 수 있습니다.",
         ),
     ),
     Code.NO_SUCH_HIGHLIGHT: (

@@ -68,6 +68,7 @@ class Code(StrEnum):
     TYPE_MISMATCH = "type_mismatch"
     NOT_A_VIDEO = "not_a_video"
     NO_VIDEO_STREAM = "no_video_stream"
+    NO_VIDEO = "no_video"
     NO_FRAMES = "no_frames"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
@@ -336,11 +337,20 @@ ERRORS: dict[Code, ErrorInfo] = {
     Code.NOT_A_VIDEO: ErrorInfo(
         422,
         False,
-        "This is not a video in a format we read (MP4, MOV, AVI, MKV, WebM).",
-        "지원하는 형식(MP4, MOV, AVI, MKV, WebM)의 영상이 아닙니다.",
+        "This is not a video or sound file in a format we read (MP4, MOV, AVI, MKV, WebM, MP3, M4A, WAV, FLAC, Ogg).",
+        "지원하는 형식(MP4, MOV, AVI, MKV, WebM, MP3, M4A, WAV, FLAC, Ogg)의 영상이나 소리 파일이 아닙니다.",
     ),
     Code.NO_VIDEO_STREAM: ErrorInfo(
-        422, False, "The file has sound but no picture.", "소리만 있고 영상이 없는 파일입니다."
+        422,
+        False,
+        "The file has neither picture nor sound.",
+        "영상도 소리도 없는 파일입니다.",
+    ),
+    Code.NO_VIDEO: ErrorInfo(
+        422,
+        False,
+        "The file has sound but no picture, which this needs.",
+        "소리만 있고 영상이 없는 파일이라 이 작업을 할 수 없습니다.",
     ),
     Code.NO_FRAMES: ErrorInfo(422, False, "The video has no frames.", "영상에 프레임이 없습니다."),
     Code.TRUNCATED: ErrorInfo(
@@ -350,9 +360,9 @@ ERRORS: dict[Code, ErrorInfo] = {
         "파일이 중간에 끊겼습니다. 업로드나 녹화가 중단된 것 같습니다.",
     ),
     Code.CORRUPT: ErrorInfo(
-        422, False, "The video is damaged and cannot be decoded.", "영상이 손상되어 재생할 수 없습니다."
+        422, False, "The file is damaged and cannot be decoded.", "파일이 손상되어 재생할 수 없습니다."
     ),
-    Code.TOO_LONG: ErrorInfo(422, False, "The video is longer than allowed.", "영상이 허용 길이보다 깁니다."),
+    Code.TOO_LONG: ErrorInfo(422, False, "The recording is longer than allowed.", "허용된 길이보다 깁니다."),
     Code.TOO_LARGE_PICTURE: ErrorInfo(
         422, False, "The picture is larger than allowed.", "영상의 해상도가 허용 범위를 넘습니다."
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from contracts.base import Contract
+from contracts.errors import Code, EchoError
 
 
 def _fraction(value: object) -> object:
@@ -22,7 +23,8 @@ Rational = Annotated[
 ]
 """Exact rational, as "30000/1001" in JSON. Seconds or frames per second, as the field's name says."""
 
-ContainerName = Literal["mp4", "mov", "avi", "mkv", "webm"]
+ContainerName = Literal["mp4", "mov", "avi", "mkv", "webm", "mp3", "wav", "flac", "ogg"]
+"""An M4A is an `mp4`; any of the first five may also hold sound alone."""
 
 
 class MediaLimits(Contract):
@@ -88,13 +90,21 @@ class MediaInfo(Contract):
     bytes: int
     sha256: str
     duration_s: Rational
-    video: VideoInfo
+    video: VideoInfo | None = None
+    """None for a recording without picture; the cover of an album is none."""
     audio: tuple[AudioInfo, ...] = ()
+
+    @property
+    def picture(self) -> VideoInfo:
+        """For engines that need one. Raises EchoError NO_VIDEO."""
+        if self.video is None:
+            raise EchoError(Code.NO_VIDEO, f"a recording ({self.container}) without picture")
+        return self.video
 
     @property
     def duration_ms(self) -> int:
         """What a price goes by: the picture's own duration, else the sound's."""
-        return int(self.video.duration_s * 1000)
+        return int((self.duration_s if self.video is None else self.video.duration_s) * 1000)
 
 
 class Check(Contract):
@@ -154,7 +164,7 @@ class Manifest(Contract):
     schema_version: Literal[1] = 1
     job_id: str
     kind: str
-    params: dict[str, str | int | float | bool]
+    params: dict[str, Any]
     source: MediaInfo
     result: MediaInfo
     engines: tuple[EngineUse, ...]

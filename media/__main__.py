@@ -107,7 +107,7 @@ def _fail(error: EchoError, as_json: bool) -> int:
 
 
 def _summary(out: Path, made: Manifest) -> str:
-    video = made.result.video
+    video = made.result.picture
     return (
         f"{out}: {video.width}x{video.height}, {float(video.average_fps):g} fps, {video.frame_count} frames, "
         f"{float(made.result.duration_s):.2f} s, {len(made.result.audio)} audio, verified"

@@ -66,13 +66,13 @@ class Decoder:
     def __init__(self, path: Path, info: MediaInfo) -> None:
         self._path = path
         self._info = info
-        video = info.video
+        video = info.picture
         self._model = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
 
     @property
     def use(self) -> EngineUse:
         version = ".".join(map(str, library_versions["libavcodec"]))
-        return EngineUse(role="decode", name=self._info.video.codec, version=f"libavcodec {version}")
+        return EngineUse(role="decode", name=self._info.picture.codec, version=f"libavcodec {version}")
 
     def __enter__(self) -> Decoder:
         self._container = open_media(self._path, self._info.container)
@@ -118,7 +118,7 @@ class Decoder:
         """Frames with their times, a time past the last one at the end. Notes in `expected` what was read."""
         # AVI cannot say that frames are reordered: FFmpeg finds it out for MPEG-4, but numbers these two's packets
         # in coding order, while the decoder puts frames out in display order.
-        in_coding_order = self._info.container == "avi" and self._info.video.codec in ("h264", "hevc")
+        in_coding_order = self._info.container == "avi" and self._info.picture.codec in ("h264", "hevc")
         queue: list[int] = []
         for packet in self._packets(seek_pts):
             pts = None if packet is None else shown_pts(packet, self._stream)
@@ -148,7 +148,7 @@ class Decoder:
         yield None
 
     def _picture(self, frame: VideoFrame) -> Picture:
-        video = self._info.video
+        video = self._info.picture
         resized = (frame.width, frame.height) != (video.width, video.height)
         if frame.format.name.startswith("gray") and not resized:
             return self._from_gray(frame)

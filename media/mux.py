@@ -78,7 +78,7 @@ def mux(
     """
     if not segments:
         raise EchoError(Code.RESULT_UNVERIFIED, "no segments")
-    origin_s = min([source_info.video.start_s, *(track.start_s for track in source_info.audio)])
+    origin_s = min([source_info.picture.start_s, *(track.start_s for track in source_info.audio)])
     scale = timescale(plan.fps_out)
     # With the process id: an attempt that was given up may still be writing beside this one.
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
@@ -96,7 +96,7 @@ def mux(
         ]
         frames_done = 0
         for _, packet in heapq.merge(
-            _timed_pictures(segments, plan, picture, source_info.video.start_s - origin_s),
+            _timed_pictures(segments, plan, picture, source_info.picture.start_s - origin_s),
             *_timed_sounds(sounds),
             key=lambda timed: timed[0],
         ):
@@ -139,7 +139,7 @@ def _add_picture(
 ) -> VideoStream:
     with open_media(first_segment, "mp4") as first:
         stream = joined.add_stream_from_template(video_stream(first))
-    orientation = Orientation(source_info.video.rotation_deg, source_info.video.mirrored)
+    orientation = Orientation(source_info.picture.rotation_deg, source_info.picture.mirrored)
     if orientation != Orientation():
         stream.set_display_matrix(to_matrix(orientation))
     _copy_tags(video_stream(original), stream)

@@ -1,11 +1,16 @@
-"""The one way in which a file is opened for decoding: named demuxer, local file only, known decoders only."""
+"""The one way in which a file is opened for decoding: named demuxer, local file only, known decoders only.
+
+And the one way in which a track that may be damaged is heard.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -21,6 +26,10 @@ DEMUXERS: dict[ContainerName, str] = {
     "avi": "avi",
     "mkv": "matroska,webm",
     "webm": "matroska,webm",
+    "mp3": "mp3",
+    "wav": "wav",
+    "flac": "flac",
+    "ogg": "ogg",
 }
 """FFmpeg's names, used as forced format and as its white list."""
 
@@ -35,11 +44,13 @@ AUDIO_CODECS = frozenset({
     "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_u8", "pcm_s8", "pcm_alaw",
     "pcm_mulaw",
 })  # fmt: skip
-DECODERS = VIDEO_CODECS | AUDIO_CODECS | {"libdav1d", "mp3float", "amrnb", "amrwb"}
+SOUND_DECODERS = AUDIO_CODECS | {"mp3float", "amrnb", "amrwb"}
+DECODERS = SOUND_DECODERS | VIDEO_CODECS | {"libdav1d"}
+SOUND_CONTAINERS = frozenset({"mp3", "wav", "flac", "ogg"})
+"""The only picture in them is the album's cover, which FFmpeg would decode to learn its size: nobody asks for it."""
 
 OPTIONS = {
     "protocol_whitelist": "file",
-    "codec_whitelist": ",".join(sorted(DECODERS)),
     "enable_drefs": "0",
     "use_absolute_path": "0",
 }
@@ -47,17 +58,19 @@ BUFFER_BYTES = 1024 * 1024
 
 
 def open_media(path: Path, container: ContainerName) -> InputContainer:
-    """Opens a sniffed file. Raises EchoError NOT_A_VIDEO or CORRUPT when its demuxer refuses it."""
+    """Opens a sniffed file. Raises EchoError SOURCE_MISSING, or CORRUPT when its demuxer refuses it."""
     demuxer = DEMUXERS[container]
     mov_only = {"enable_drefs", "use_absolute_path"}
     options = {
         key: value for key, value in OPTIONS.items() if demuxer.startswith("mov") or key not in mov_only
     }
+    decoders = SOUND_DECODERS if container in SOUND_CONTAINERS else DECODERS
+    options |= {"codec_whitelist": ",".join(sorted(decoders)), "format_whitelist": demuxer}
     try:
         return av.open(
             f"file:{path.absolute()}",
             format=demuxer.partition(",")[0],
-            options=options | {"format_whitelist": demuxer},
+            options=options,
             buffer_size=BUFFER_BYTES,
             metadata_errors="replace",
         )
@@ -67,20 +80,44 @@ def open_media(path: Path, container: ContainerName) -> InputContainer:
         raise EchoError(Code.CORRUPT, f"the {container} headers cannot be read: {error.strerror}") from error
 
 
-def video_stream(container: InputContainer) -> VideoStream:
-    """The picture that a player shows: the first video stream that is not a cover picture.
-
-    Raises EchoError NO_VIDEO_STREAM.
-    """
+def find_video(container: InputContainer) -> VideoStream | None:
+    """The picture that a player shows: the first video stream that is not a cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
             return stream
-    raise EchoError(Code.NO_VIDEO_STREAM, f"{len(container.streams.audio)} audio streams and no video stream")
+    return None
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """Raises EchoError NO_VIDEO."""
+    stream = find_video(container)
+    if stream is None:
+        raise EchoError(Code.NO_VIDEO, f"{len(container.streams.audio)} audio streams and no video stream")
+    return stream
 
 
 def audio_streams(container: InputContainer) -> list[AudioStream]:
-    """All tracks that can be carried over; tracks in a coding that FFmpeg does not know are as if absent."""
-    return [stream for stream in container.streams.audio if codec_name(stream) in AUDIO_CODECS]
+    """All tracks that can be carried over; those in a coding that FFmpeg does not know, or without a rate, are as if
+    absent."""
+    return [
+        stream
+        for stream in container.streams.audio
+        if codec_name(stream) in AUDIO_CODECS and stream.sample_rate > 0
+    ]
+
+
+def heard_frames(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
+    """What can be decoded of a track. An error costs its packet; one while reading ends the file, as in players."""
+    packets = container.demux(track)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except FFmpegError:
+            continue
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:

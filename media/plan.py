@@ -72,16 +72,16 @@ def plan_enhance(
 ) -> EnhancePlan:
     """Raises NO_FRAMES for a source without frames, CORRUPT for one that cannot be read."""
     times = read_times(path, info, progress)
-    fps_out = output_rate(info.video, times, params)
+    fps_out = output_rate(info.picture, times, params)
     grid = Grid(times.pts[0], times.time_base, fps_out, times.nominal_gap_pts)
     duration_s = (times.end_pts - times.pts[0]) * times.time_base
     out_frames = max(1, round(duration_s * fps_out))
-    count = segment_count(info.video, len(times.pts), out_frames / fps_out, params)
+    count = segment_count(info.picture, len(times.pts), out_frames / fps_out, params)
     plan = EnhancePlan(
         fingerprint="",
         fps_out=fps_out,
-        width_out=_even(info.video.width * params.scale),
-        height_out=_even(info.video.height * params.scale),
+        width_out=_even(info.picture.width * params.scale),
+        height_out=_even(info.picture.height * params.scale),
         out_frames=out_frames,
         src_frames=len(times.pts),
         time_base=times.time_base,
@@ -107,13 +107,13 @@ def read_times(path: Path, info: MediaInfo, progress: Progress = silent) -> Sour
             frames.add(shown, packet.duration or 0)
             pts.add(shown)
             if len(pts) % BEAT_FRAMES == 0:
-                progress("plan", len(pts), info.video.frame_count)
+                progress("plan", len(pts), info.picture.frame_count)
             if packet.is_keyframe:
                 keys.add(shown)
         frames.finish()
     if not pts:
         raise EchoError(Code.NO_FRAMES, "no frame of the video track is ever shown")
-    end_pts = min(pts) + round(info.video.duration_s / frames.time_base)
+    end_pts = min(pts) + round(info.picture.duration_s / frames.time_base)
     # A lone frame, or an edit list that cuts into the first group of pictures, leaves no gap or no key to find.
     gap = frames.median_gap or max(1, end_pts - min(pts))
     return SourceTimes(frames.time_base, sorted(pts), sorted(keys | {min(pts)}), end_pts, gap)

@@ -1,4 +1,4 @@
-"""Decodes a few frames of a file, at its start and inside, to learn whether it can be decoded at all and as what."""
+"""Decodes a little of a file, at its start and inside, to learn whether it can be decoded at all and as what."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
@@ -14,7 +16,7 @@ from av.video.stream import VideoStream
 from contracts.errors import Code, EchoError
 from contracts.media import ColorInfo, ContainerName, MediaLimits
 from media import tags
-from media.opening import open_media, video_stream
+from media.opening import audio_streams, open_media, video_stream
 from media.orientation import Orientation, from_matrix
 
 FRAMES_AT_START = 12
@@ -25,6 +27,8 @@ PACKETS_PER_POINT_MAX = 90
 """Longest wait for the first frame after a seek: three seconds of a usual key frame distance."""
 DAMAGED_SHARE_MAX = 0.2
 """A few damaged frames are concealed by any decoder; from one in five on, the result would not be worth its price."""
+SOUND_DAMAGED_SHARE_MAX = 0.5
+"""What is damaged of sound is silent. Half of a song still tells its form."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class _Tally:
     def damaged_share(self) -> float:
         return self.damaged / max(1, self.whole + self.damaged)
 
+    def judge(self, damaged_share_max: float) -> None:
+        if self.damaged_share > damaged_share_max:
+            raise EchoError(
+                Code.CORRUPT, f"{self.damaged} of {self.damaged + self.whole} frames tried are damaged"
+            )
+
 
 def decode_samples(path: Path, name: ContainerName, limits: MediaLimits) -> Sample:
     """Raises EchoError CORRUPT when nothing, or too little, can be decoded."""
@@ -61,24 +71,37 @@ def decode_samples(path: Path, name: ContainerName, limits: MediaLimits) -> Samp
         if first is None:
             raise EchoError(Code.CORRUPT, f"none of the first {tally.damaged} frames can be decoded")
         sample = _describe(first, stream)
-        for point in POINTS if container.duration else ():
-            start = container.start_time if container.start_time and container.start_time > 0 else 0
-            try:
-                container.seek(start + int(point * (container.duration or 0)))
-            except FFmpegError:
-                break  # no index to seek by: the start has to speak for the rest
-            _decode(container, stream, FRAMES_PER_POINT, tally)
-    if tally.damaged_share > DAMAGED_SHARE_MAX:
-        raise EchoError(
-            Code.CORRUPT, f"{tally.damaged} of {tally.damaged + tally.whole} frames tried are damaged"
-        )
+        _decode_inside(container, stream, tally)
+    tally.judge(DAMAGED_SHARE_MAX)
     return sample
 
 
+def decode_sounds(path: Path, name: ContainerName) -> None:
+    """Of a recording without picture, the first track. Raises EchoError as `decode_samples` does."""
+    with open_media(path, name) as container:
+        track = audio_streams(container)[0]
+        tally = _Tally()
+        _decode(container, track, FRAMES_AT_START, tally)
+        _decode_inside(container, track, tally)
+    if not tally.whole:
+        raise EchoError(Code.CORRUPT, f"none of the {tally.damaged} packets tried can be decoded")
+    tally.judge(SOUND_DAMAGED_SHARE_MAX)
+
+
+def _decode_inside(container: InputContainer, stream: VideoStream | AudioStream, tally: _Tally) -> None:
+    for point in POINTS if container.duration else ():
+        start = container.start_time if container.start_time and container.start_time > 0 else 0
+        try:
+            container.seek(start + int(point * (container.duration or 0)))
+        except FFmpegError:
+            break  # no index to seek by: the start has to speak for the rest
+        _decode(container, stream, FRAMES_PER_POINT, tally)
+
+
 def _decode(
-    container: InputContainer, stream: VideoStream, frames_max: int, tally: _Tally
+    container: InputContainer, stream: VideoStream | AudioStream, frames_max: int, tally: _Tally
 ) -> VideoFrame | None:
-    """Decodes up to `frames_max` frames from here; returns the first one."""
+    """Decodes up to `frames_max` frames from here; returns the first picture."""
     first: VideoFrame | None = None
     shown = 0
     try:
@@ -89,7 +112,10 @@ def _decode(
                 tally.damaged += 1
                 continue
             for frame in frames:
-                first = first or frame
+                if not isinstance(frame, VideoFrame | AudioFrame):
+                    continue
+                if first is None and isinstance(frame, VideoFrame):
+                    first = frame
                 shown += 1
                 tally.damaged += frame.is_corrupt
                 tally.whole += not frame.is_corrupt

@@ -38,8 +38,8 @@ def enhance_segment(
 
     Raises CORRUPT when too much of the source cannot be decoded, ENGINE_UNAVAILABLE without the network's files.
     """
-    model = ColorModel.of(info.video.color, info.video.height, info.video.bit_depth, info.video.codec)
-    encoding = Encoding.of(info.video, model, plan.width_out, plan.height_out, plan.fps_out)
+    model = ColorModel.of(info.picture.color, info.picture.height, info.picture.bit_depth, info.picture.codec)
+    encoding = Encoding.of(info.picture, model, plan.width_out, plan.height_out, plan.fps_out)
     started = time.monotonic()
     work = SegmentPictures(info, plan, segment, params, progress)
     with Decoder(source, info) as decoder, SegmentWriter(out, encoding) as writer:
@@ -75,7 +75,7 @@ class SegmentPictures:
     def __post_init__(self) -> None:
         # OpenCV splits images among threads, and flow would depend on their number.
         cv2.setNumThreads(1)
-        video = self.info.video
+        video = self.info.picture
         self._model = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
         self._enlarger = make_enlarger(self.params, self._model)
         plan = self.plan

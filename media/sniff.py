@@ -1,17 +1,18 @@
 """Which container a file is, by its first bytes, and what its headers claim, before ffmpeg touches it.
 
 ffmpeg's own guessing would open playlists, scripts and image lists, some of which make it read other files or
-addresses. Here only five containers pass, and the demuxer is named to ffmpeg instead of guessed by it.
+addresses. Here only nine containers pass, and the demuxer is named to ffmpeg instead of guessed by it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from contracts.errors import Code, EchoError
 from contracts.media import ContainerName
-from media.containers import Headers, ebml, isobmff, riff
+from media.containers import Headers, ebml, flac, isobmff, mpeg, ogg, riff, wave
 
 HEAD_BYTES = 4096
 
@@ -25,13 +26,24 @@ DECLARED: dict[str, tuple[ContainerName, ...]] = {
     "video/x-matroska": ("mkv", "webm"),
     "video/matroska": ("mkv", "webm"),
     "video/webm": ("webm",),
+    "audio/mpeg": ("mp3",),
+    "audio/mp4": ("mp4", "mov"),
+    "audio/x-m4a": ("mp4", "mov"),
+    "audio/wav": ("wav",),
+    "audio/x-wav": ("wav",),
+    "audio/flac": ("flac",),
+    "audio/x-flac": ("flac",),
+    "audio/ogg": ("ogg",),
 }
-"""Containers that a content type may stand for. MP4 and MOV are one family that phones mix up; WebM is a Matroska."""
+"""Containers that a content type may stand for. MP4 and MOV are one family that phones mix up; WebM is a Matroska.
+Whether there is a picture inside is not the type's to say: phones call a recording of sound `video/mp4` as well."""
 UNDECLARED = ("", "application/octet-stream")
 
 STILL_BRANDS = {b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"avif", b"avis", b"crx "}
 MOVIE_ATOMS = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 """First atoms of QuickTime files from before `ftyp` existed."""
+
+RIFF_FORMS: dict[bytes, ContainerName] = {b"AVI ": "avi", b"WAVE": "wav"}
 
 POINTERS: tuple[tuple[bytes, str], ...] = (
     (b"#extm3u", "an HLS playlist"),
@@ -55,9 +67,7 @@ OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"Rar!", "a RAR archive"),
     (b"%PDF", "a PDF document"),
-    (b"ID3", "an MP3 file"),
-    (b"OggS", "an Ogg file"),
-    (b"fLaC", "a FLAC file"),
+    (b"ID3", "a tag of an MP3 without sound behind it"),
     (b"\x30\x26\xb2\x75", "a Windows Media file"),
     (b"FLV", "a Flash video"),
     (b"\x00\x00\x01\xba", "an MPEG program stream"),
@@ -76,26 +86,45 @@ def sniff(path: Path, declared_type: str | None = None) -> Sniffed:
     CORRUPT, CODEC_UNSUPPORTED."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        container = _container(file.read(HEAD_BYTES))
+        container = _container(file, size)
         _compare(container, declared_type)
-        family = {"mp4": isobmff, "mov": isobmff, "mkv": ebml, "webm": ebml, "avi": riff}[container]
-        return Sniffed(container, family.inspect(file, size))
+        return Sniffed(container, FAMILIES[container].inspect(file, size))
 
 
-def _container(head: bytes) -> ContainerName:
+FAMILIES = {
+    "mp4": isobmff,
+    "mov": isobmff,
+    "mkv": ebml,
+    "webm": ebml,
+    "avi": riff,
+    "mp3": mpeg,
+    "wav": wave,
+    "flac": flac,
+    "ogg": ogg,
+}
+
+
+def _container(file: BinaryIO, size: int) -> ContainerName:
+    head = file.read(HEAD_BYTES)
     if not head:
         raise EchoError(Code.NOT_A_VIDEO, "the file is empty")
     if head[4:8] == b"ftyp":
         return _iso_brand(head)
     if head[4:8] in MOVIE_ATOMS:
         return "mov"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
+    if head[:4] == b"RIFF" and head[8:12] in RIFF_FORMS:
+        return RIFF_FORMS[head[8:12]]
+    if head[:4] == ogg.MAGIC:
+        return "ogg"
     match ebml.doc_type(head):
         case "matroska":
             return "mkv"
         case "webm":
             return "webm"
+    if flac.is_flac(file, size):
+        return "flac"
+    if mpeg.is_mp3(file, size):
+        return "mp3"
     raise _refusal(head)
 
 

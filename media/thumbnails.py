@@ -37,9 +37,11 @@ def thumbnails(video: Path, info: MediaInfo, out_dir: Path) -> list[Picture]:
     with open_media(video, info.container) as container:
         stream = video_stream(container)
         for percent in PERCENTS:
-            frame = frame_at(container, stream, info.video.start_s + info.video.duration_s * percent / 100)
+            frame = frame_at(
+                container, stream, info.picture.start_s + info.picture.duration_s * percent / 100
+            )
             file = out_dir / f"thumbnail-{percent}.jpg"
-            shown = as_shown(frame, info.video)
+            shown = as_shown(frame, info.picture)
             write_jpeg(file, shown)
             pictures.append(Picture(path=str(file), width=shown.shape[1], height=shown.shape[0]))
     return pictures

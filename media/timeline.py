@@ -88,6 +88,12 @@ class SoundTimes:
         end = self._settle(start + duration * self.time_base - Fraction(padding_samples, self.sample_rate))
         self.end_s = max(self.end_s or end, end)
 
+    @property
+    def duration_s(self) -> Fraction:
+        if self.start_s is None or self.end_s is None:
+            return Fraction(0)
+        return max(Fraction(0), self.end_s - self.start_s)
+
     def _settle(self, time_s: Fraction) -> Fraction:
         """Where ticks are coarser than samples, what is finer than a tick is the noise of rounding."""
         if self.time_base * self.sample_rate <= 1:

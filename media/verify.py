@@ -38,6 +38,7 @@ def verify(
         info = probe(
             result, _limits(plan), declared_type="video/mp4", progress=lambda *_: _beat(progress, plan)
         )
+        picture = info.picture
     except EchoError as error:
         return unreadable(result), Verification(
             checks=(check("readable", "yes", f"{error.code}: {error.detail}"),)
@@ -45,18 +46,18 @@ def verify(
     checks = [
         check("readable", "yes", "yes"),
         check("container", "mp4", info.container),
-        check("frames", plan.out_frames, info.video.frame_count),
-        check("frame rate", plan.fps_out, info.video.average_fps),
-        check("frames off their time", 0, _frames_off_time(result, info.video, plan, progress)),
-        check("duration", plan.out_frames / plan.fps_out, info.video.duration_s),
+        check("frames", plan.out_frames, picture.frame_count),
+        check("frame rate", plan.fps_out, picture.average_fps),
+        check("frames off their time", 0, _frames_off_time(result, picture, plan, progress)),
+        check("duration", plan.out_frames / plan.fps_out, picture.duration_s),
         near(
             "duration of the source",
-            source_info.video.duration_s,
-            info.video.duration_s,
+            source_info.picture.duration_s,
+            picture.duration_s,
             _frame_s(plan, source_info),
         ),
-        check("size", f"{plan.width_out}x{plan.height_out}", f"{info.video.width}x{info.video.height}"),
-        *display(source_info.video, info.video),
+        check("size", f"{plan.width_out}x{plan.height_out}", f"{picture.width}x{picture.height}"),
+        *display(source_info.picture, picture),
         *_sound(source_info, info),
         check("seams decoded", "whole", decode_seams(result, plan, lambda: _beat(progress, plan))),
         check("index before media", "yes", "yes" if faststart(result) else "no"),
@@ -154,7 +155,7 @@ def _sound(source: MediaInfo, found: MediaInfo) -> list[Check]:
 
 def _offset(info: MediaInfo, track: AudioInfo) -> Fraction:
     """Start of the sound after the first picture, in seconds; negative when before."""
-    return track.start_s - info.video.start_s
+    return track.start_s - info.picture.start_s
 
 
 def faststart(result: Path) -> bool:

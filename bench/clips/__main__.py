@@ -46,7 +46,7 @@ def main() -> None:
         source = options.source or _synthesize(work, options.minutes)
         info = probe(source, MediaLimits())
         (work / "info.json").write_text(info.model_dump_json())
-        video = info.video
+        video = info.picture
         start_s = float(video.duration_s) / 2 + 0.7
         print(
             f"source {video.width}x{video.height}, {float(video.duration_s):.0f} s, {info.bytes / 1e6:.0f} MB, "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from dev.clips import bad, good
+from dev.clips import bad, good, sounds
 from dev.clips.packaged import packaged
 
 Clip = Callable[[Path], Path]
@@ -27,6 +27,8 @@ def _clips(module: ModuleType) -> dict[str, Clip]:
 
 GOOD: dict[str, Clip] = _clips(good)
 """Name without `clip_` -> maker."""
+SOUNDS: dict[str, Clip] = _clips(sounds)
+"""Good ones without picture."""
 BAD: dict[str, Clip] = _clips(bad)
 
-__all__ = ["BAD", "GOOD", "Clip", "packaged"]
+__all__ = ["BAD", "GOOD", "SOUNDS", "Clip", "packaged"]

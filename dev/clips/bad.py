@@ -132,23 +132,81 @@ def clip_no_frames(folder: Path) -> Path:
     return path
 
 
-def clip_audio_only(folder: Path) -> Path:
-    return write_sound(folder / "audio_only.m4a", SOUND, "ipod")
+def clip_nothing_in_it(folder: Path) -> Path:
+    """The only track is neither picture nor sound."""
+    data = clip_unknown_sound(folder).read_bytes()
+    return _bytes(folder / "nothing.mp4", data.replace(b"soun", b"zzzz").replace(b"smhd", b"zzzz"))
 
 
-def clip_cover_art(folder: Path) -> Path:
-    """An M4A whose only picture is its cover."""
-    sound = write_sound(folder / "uncovered.m4a", SOUND, "mp4")
-    cover = clip_jpeg(folder).read_bytes()
-    data_box = _box(b"data", struct.pack(">II", 13, 0) + cover)
-    items = _box(b"ilst", _box(b"covr", data_box))
-    handler = _box(b"hdlr", b"\0" * 8 + b"mdirappl" + b"\0" * 9)
-    user_data = _box(b"udta", _box(b"meta", b"\0" * 4 + handler + items))
-    return _bytes(folder / "cover_art.mp4", _append_to_movie(sound.read_bytes(), user_data))
+def clip_unknown_sound(folder: Path) -> Path:
+    data = write_sound(folder / "sound.m4a", SOUND, "ipod").read_bytes()
+    return _bytes(folder / "unknown_sound.m4a", data.replace(b"mp4a", b"zzz9").replace(b"esds", b"zzzz"))
 
 
-def clip_mp3(folder: Path) -> Path:
-    return write_sound(folder / "mp3.mp4", Sound(duration_s=Fraction(1), codec="libmp3lame"), "mp3")
+def clip_no_sound(folder: Path) -> Path:
+    """A WAV that was begun and never written to."""
+    data = _wav(folder)
+    return _bytes(folder / "no_sound.wav", data[: data.index(b"data") + 4] + b"\0" * 4)
+
+
+def clip_untimed_ogg(folder: Path) -> Path:
+    """No page with sound says where it belongs."""
+    data = bytearray(_opus(folder))
+    for at in (at for at in range(len(data)) if data.startswith(b"OggS", at)):
+        if any(data[at + 6 : at + 14]):
+            data[at + 6 : at + 14] = b"\xff" * 8
+    return _bytes(folder / "untimed.ogg", bytes(data))
+
+
+def clip_noise_m4a(folder: Path) -> Path:
+    return _noise(folder / "noise.m4a", write_sound(folder / "sound.m4a", SOUND, "ipod").read_bytes())
+
+
+def clip_text_mp3(folder: Path) -> Path:
+    """A tag, and behind it a letter."""
+    return _bytes(folder / "text.mp3", b"ID3\x04\0\0\0\0\0\x0a" + b"\0" * 10 + b"dear diary " * 500)
+
+
+def clip_endless_mp3(folder: Path) -> Path:
+    """Its first frame promises more than a year."""
+    data = bytearray(write_sound(folder / "sound.mp3", Sound(codec="libmp3lame"), "mp3").read_bytes())
+    at = data.index(b"Info" if b"Info" in data else b"Xing") + 8
+    data[at : at + 4] = b"\x7f" * 4
+    return _bytes(folder / "endless.mp3", bytes(data))
+
+
+def clip_huge_wav(folder: Path) -> Path:
+    """Its header promises three gigabytes."""
+    data = bytearray(_wav(folder))
+    at = data.index(b"data") + 4
+    data[at : at + 4] = struct.pack("<I", 3 * 1024**3)
+    return _bytes(folder / "huge.wav", bytes(data))
+
+
+def clip_endless_wav(folder: Path) -> Path:
+    """Its header makes days of a second: one byte of sound each second."""
+    data = bytearray(_wav(folder))
+    at = data.index(b"fmt ") + 8
+    data[at + 8 : at + 12] = struct.pack("<I", 1)
+    return _bytes(folder / "endless.wav", bytes(data))
+
+
+def clip_cut_off_wav(folder: Path) -> Path:
+    data = _wav(folder)
+    return _bytes(folder / "cut_off.wav", data[: len(data) // 2])
+
+
+def clip_cut_off_flac(folder: Path) -> Path:
+    data = _flac(folder)
+    return _bytes(folder / "cut_off.flac", data[: len(data) * 6 // 10])
+
+
+def clip_endless_flac(folder: Path) -> Path:
+    """Its stream information promises sixteen days."""
+    data = bytearray(_flac(folder))
+    data[21] |= 0x0F
+    data[22:26] = b"\xff" * 4
+    return _bytes(folder / "endless.flac", bytes(data))
 
 
 def clip_huge_picture(folder: Path) -> Path:
@@ -184,11 +242,7 @@ def clip_endless_frames(folder: Path) -> Path:
 
 def clip_corrupt(folder: Path) -> Path:
     """A whole structure around pictures that are noise."""
-    data = bytearray(_plain(folder))
-    noise = random.Random(3)  # noqa: S311
-    media = next(box for box in boxes(io.BytesIO(data), 0, len(data)) if box.kind == b"mdat")
-    data[media.start : media.end] = noise.randbytes(media.end - media.start)
-    return _bytes(folder / "corrupt.mp4", bytes(data))
+    return _noise(folder / "corrupt.mp4", _plain(folder))
 
 
 def clip_unknown_codec(folder: Path) -> Path:
@@ -217,7 +271,7 @@ REFUSALS: dict[str, Code] = {
     "jpeg": Code.NOT_A_VIDEO,
     "zip": Code.NOT_A_VIDEO,
     "svg": Code.NOT_A_VIDEO,
-    "mp3": Code.NOT_A_VIDEO,
+    "text_mp3": Code.NOT_A_VIDEO,
     "playlist": Code.EXTERNAL_REFERENCE,
     "concat_script": Code.EXTERNAL_REFERENCE,
     "sdp": Code.EXTERNAL_REFERENCE,
@@ -230,8 +284,17 @@ REFUSALS: dict[str, Code] = {
     "cut_off_mkv": Code.TRUNCATED,
     "cut_off_avi": Code.TRUNCATED,
     "no_frames": Code.NO_FRAMES,
-    "audio_only": Code.NO_VIDEO_STREAM,
-    "cover_art": Code.NO_VIDEO_STREAM,
+    "nothing_in_it": Code.NO_VIDEO_STREAM,
+    "unknown_sound": Code.NO_AUDIO,
+    "no_sound": Code.NO_AUDIO,
+    "untimed_ogg": Code.CORRUPT,
+    "noise_m4a": Code.CORRUPT,
+    "endless_mp3": Code.TOO_LONG,
+    "huge_wav": Code.TRUNCATED,
+    "endless_wav": Code.TOO_LONG,
+    "cut_off_wav": Code.TRUNCATED,
+    "cut_off_flac": Code.TRUNCATED,
+    "endless_flac": Code.TOO_LONG,
     "huge_picture": Code.TOO_LARGE_PICTURE,
     "hidden_huge_picture": Code.TOO_LARGE_PICTURE,
     "endless": Code.TOO_LONG,
@@ -252,6 +315,27 @@ def _bytes(path: Path, data: bytes) -> Path:
     return path
 
 
+def _wav(folder: Path) -> bytes:
+    return write_sound(folder / "sound.wav", Sound(codec="pcm_s16le"), "wav").read_bytes()
+
+
+def _opus(folder: Path) -> bytes:
+    return write_sound(folder / "sound.ogg", Sound(codec="libopus"), "ogg").read_bytes()
+
+
+def _flac(folder: Path) -> bytes:
+    sound = Sound(duration_s=Fraction(6), codec="flac")
+    return write_sound(folder / "sound.flac", sound, "flac").read_bytes()
+
+
+def _noise(path: Path, movie: bytes) -> Path:
+    data = bytearray(movie)
+    noise = random.Random(3)  # noqa: S311
+    media = next(box for box in boxes(io.BytesIO(data), 0, len(data)) if box.kind == b"mdat")
+    data[media.start : media.end] = noise.randbytes(media.end - media.start)
+    return _bytes(path, bytes(data))
+
+
 def _claim_size(data: bytes, width: int, height: int) -> bytes:
     """Rewrites the picture size in track header and sample description."""
     changed = bytearray(data)
@@ -265,11 +349,3 @@ def _claim_size(data: bytes, width: int, height: int) -> bytes:
 
 def _box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def _append_to_movie(data: bytes, box: bytes) -> bytes:
-    """Adds a box at the end of `moov`, which must be the last box of the file."""
-    movie = next(each for each in boxes(io.BytesIO(data), 0, len(data)) if each.kind == b"moov")
-    assert movie.end == len(data)
-    size = struct.pack(">I", movie.end - movie.start + 8 + len(box))
-    return data[: movie.start - 8] + size + b"moov" + data[movie.start : movie.end] + box

@@ -12,6 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -80,11 +81,31 @@ def write(
     return path
 
 
-def write_sound(path: Path, sound: Sound, muxer: str) -> Path:
-    """A file with sound only."""
-    with av.open(str(path), "w", format=muxer) as container:
-        _write_sound(container, _audio_stream(container, sound), sound)
+def write_sound(
+    path: Path,
+    sound: Sound,
+    muxer: str,
+    *,
+    cover: Picture | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A file with sound only, and perhaps the cover of its album."""
+    with av.open(str(path), "w", format=muxer, options=options or {}) as container:
+        track = _audio_stream(container, sound)
+        if cover is not None:
+            _write_cover(container, cover)
+        _write_sound(container, track, sound)
     return path
+
+
+def _write_cover(container: OutputContainer, cover: Picture) -> None:
+    stream = container.add_stream("mjpeg", rate=1)
+    assert isinstance(stream, VideoStream)
+    stream.height, stream.width = cover.shape[:2]
+    stream.pix_fmt = "yuvj420p"
+    stream.disposition = Disposition.attached_pic
+    frame = VideoFrame.from_ndarray(cover, format="rgb24").reformat(format="yuvj420p")
+    container.mux([*stream.encode(frame), *stream.encode(None)])
 
 
 def _video_stream(
@@ -109,6 +130,8 @@ def _audio_stream(container: OutputContainer, sound: Sound) -> AudioStream:
     stream = container.add_stream(sound.codec, rate=sound.rate, layout=layout)
     assert isinstance(stream, AudioStream)
     stream.time_base = Fraction(1, sound.rate)
+    if sound.codec == "vorbis":
+        stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own; it makes true Vorbis
     if sound.language:
         stream.metadata["language"] = sound.language
     return stream

@@ -13,7 +13,15 @@ from av.packet import Packet
 
 from contracts.errors import Code, EchoError
 from media.audio import AAC_RATES
-from media.clips.loudness import ROUNDS_MAX, SILENCE_LUFS, TOLERANCE_LU, Level, mastered, measure, resampled
+from media.clips.loudness import (
+    MEASURABLE_LUFS,
+    ROUNDS_MAX,
+    TOLERANCE_LU,
+    Level,
+    mastered,
+    measure,
+    resampled,
+)
 from media.clips.sound import Samples
 
 RATE = 48_000
@@ -72,7 +80,7 @@ def coded_at(samples: Samples, lufs: float | None) -> CodedSound:
     level = measure(_decoded(made))
     for _ in range(ROUNDS_MAX):
         excess, missing = level.peak_dbtp - PEAK_DBTP, lufs - level.lufs
-        lost = TOLERANCE_LU < abs(missing) <= CODING_LOSS_LU_MAX and level.lufs > SILENCE_LUFS
+        lost = TOLERANCE_LU < abs(missing) <= CODING_LOSS_LU_MAX and level.lufs > MEASURABLE_LUFS
         if excess <= 0 and not lost:
             break
         ceiling -= excess + CEILING_STEP_DB if excess > 0 else 0.0

@@ -82,13 +82,13 @@ class Anew:
         pictures = coded(coding, noted())
         end = self.window.end - self.window.origin
         packets = list(timed(pictures.units, end, self.window.time_base))
-        video = self.info.video
+        video = self.info.picture
         turn = Orientation(video.rotation_deg, video.mirrored) if self.original else None
         track = Track(writing.coded_picture(coding, turn), packets)
         return Made(track, shown, "none", first.width, first.height, bright)
 
     def _coding(self, frame: VideoFrame, rate_max: int | None) -> Coding:
-        video, model = self.info.video, self.pictures.model
+        video, model = self.info.picture, self.pictures.model
         encoding = Encoding.of(video, model, frame.width, frame.height, video.average_fps)
         codec, color, aspect = encoding.codec, encoding.color, video.sample_aspect
         if self.original:
@@ -126,17 +126,17 @@ class Anew:
         for frame in self.pictures.frames(self.window.pts):
             if reframer is None:
                 reframer = Reframer(
-                    self.info.video, self.pictures.model, frame.format.name, self.cut.format, self.scratch
+                    self.info.picture, self.pictures.model, frame.format.name, self.cut.format, self.scratch
                 )
             at = (frame.pts or 0) * self.window.time_base
             if at < due:
                 continue
             due = self._next_due(due, at)
-            on_video_s = float(self.window.origin_s - self.info.video.start_s + at)
+            on_video_s = float(self.window.origin_s - self.info.picture.start_s + at)
             yield reframer.apply(frame, centre_at(self.cut.path, on_video_s))
 
     def _next_due(self, due: Fraction, at: Fraction) -> Fraction:
         """Sources of up to 60 frames a second keep all, also those whose times jitter."""
-        if self.info.video.average_fps <= FPS_MAX * Fraction(101, 100):
+        if self.info.picture.average_fps <= FPS_MAX * Fraction(101, 100):
             return Fraction(0)
         return max(due + Fraction(1, FPS_MAX), at)

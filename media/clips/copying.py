@@ -79,7 +79,7 @@ def whole_groups(window: Window, info: MediaInfo, fade_s: float) -> tuple[Coded,
     """HEVC pictures, in decoding order, of which some before and after the clip are hidden by the edit list; empty
     when that cannot be. Their parameter sets have ids that no encoder lets us choose, so nothing can be joined."""
     if (
-        info.video.codec != "hevc"
+        info.picture.codec != "hevc"
         or info.container not in ("mp4", "mov")
         or fade_s
         or window.origin != window.pts[0]
@@ -100,7 +100,7 @@ def whole_groups(window: Window, info: MediaInfo, fade_s: float) -> tuple[Coded,
 
 def joinable(source: Path, info: MediaInfo) -> avc.Configuration | None:
     """The source's decoder configuration, if pictures of ours can be joined to it in one MP4 track."""
-    video = info.video
+    video = info.picture
     if video.codec != "h264" or info.container == "avi" or video.pixel_format not in ("yuv420p", "yuvj420p"):
         return None
     with open_media(source, info.container) as container:
@@ -126,7 +126,7 @@ def splice(
     pictures: Pictures,
 ) -> Spliced:
     """The clip's pictures in decoding order."""
-    video = info.video
+    video = info.picture
     number = configuration.free_id()
     coding = Coding(
         codec="libx264", pixel_format="yuv420p", width=video.width, height=video.height,

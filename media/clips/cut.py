@@ -38,7 +38,7 @@ def cut_clip(source: Path, info: MediaInfo, cut: Cut, out_dir: Path, progress: P
     Raises RANGE_OUTSIDE, CLIP_LONGER_THAN_VIDEO, CLIP_TOO_LARGE, CORRUPT; RESULT_UNVERIFIED when the clip does not
     pass its own checks.
     """
-    start_s, end_s = judged(cut.start_s, cut.end_s, float(info.video.duration_s))
+    start_s, end_s = judged(cut.start_s, cut.end_s, float(info.picture.duration_s))
     out_dir.mkdir(parents=True, exist_ok=True)
     window = read_window(source, info, Fraction(start_s), Fraction(end_s))
     with tempfile.TemporaryDirectory(prefix=".clip-", dir=out_dir) as scratch:
@@ -114,7 +114,7 @@ class _Clip:
         return self._as_source(track, "all", brightness(next(self._pictures.frames(window.pts[:1]))))
 
     def _as_source(self, track: Track, copied: Literal["all", "inner"], light: float) -> Made:
-        video = self._info.video
+        video = self._info.picture
         return Made(track, self._window.shown(), copied, video.width, video.height, light)
 
     def _sound(self, track: AudioInfo) -> Track:
@@ -138,7 +138,7 @@ class _Clip:
         writing.write(out, [made.track, *sounds], window.time_base.denominator)
         expected = Expected(
             shown=made.shown, tick=window.time_base, duration_s=window.duration_s,
-            width=made.width, height=made.height, look=self._info.video if self._original else None,
+            width=made.width, height=made.height, look=self._info.picture if self._original else None,
             brightness=made.brightness, lufs=self._cut.lufs, bytes_max=self._cut.bytes_max,
             sounds=tuple(self._as_made(track) for track in self._heard),
         )  # fmt: skip
@@ -153,8 +153,8 @@ class _Clip:
         if verification.ok:
             stills.write_poster(poster)
             stills.write_preview(preview)
-        origin = window.origin_s - self._info.video.start_s
-        turned = info.video.rotation_deg in (90, 270)
+        origin = window.origin_s - self._info.picture.start_s
+        turned = info.picture.rotation_deg in (90, 270)
         width, height = (made.height, made.width) if turned else (made.width, made.height)
         return ClipFile(
             start_s=round(float(origin), 3), end_s=round(float(origin + window.duration_s), 3),

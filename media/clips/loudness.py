@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,24 +12,17 @@ from av.error import EOFError as EndOfStream
 from av.filter import Graph
 
 from media.clips.sound import Samples, place
+from media.loudness import Level, read_level
 
 BLOCK = 4096
 GAIN_DB_MAX = 20.0
 """A murmur must not become a roar of noise."""
-SILENCE_LUFS = -69.0
-"""EBU R 128 meters gate at -70: below this there is nothing to bring to a loudness."""
+MEASURABLE_LUFS = -69.0
+"""Meters gate at -70: at or below this there is nothing to bring to a loudness."""
 TOLERANCE_LU = 0.3
 OVERSAMPLED = 192_000
 """Rate at which sample peaks are as good as true peaks (BS.1770-4, annex 2)."""
 ROUNDS_MAX = 4
-
-
-@dataclass(frozen=True)
-class Level:
-    """By ITU-R BS.1770-4."""
-
-    lufs: float
-    peak_dbtp: float
 
 
 def measure(samples: Samples) -> Level:
@@ -37,18 +30,7 @@ def measure(samples: Samples) -> Level:
     metadata: dict[str, str] = {}
     for frame in _through(graph, samples):
         metadata = frame.metadata or metadata
-    peaks = [
-        _number(value, -120.0)
-        for key, value in metadata.items()
-        if key.startswith("lavfi.r128.true_peaks_ch")
-    ]
-    peak = max(peaks, default=0.0)
-    return Level(_number(metadata.get("lavfi.r128.I"), -70.0), 20 * float(np.log10(max(peak, 1e-6))))
-
-
-def _number(text: str | None, otherwise: float) -> float:
-    value = float(text) if text else otherwise
-    return value if np.isfinite(value) else otherwise
+    return read_level(metadata)
 
 
 def mastered(samples: Samples, lufs: float, ceiling_dbtp: float) -> Samples:
@@ -57,7 +39,7 @@ def mastered(samples: Samples, lufs: float, ceiling_dbtp: float) -> Samples:
     One gain for all, so the dynamics stay; only peaks above the ceiling are turned down, by a look-ahead limiter.
     """
     level = measure(samples)
-    if level.lufs <= SILENCE_LUFS:
+    if level.lufs <= MEASURABLE_LUFS:
         return samples
     gain = min(lufs - level.lufs, GAIN_DB_MAX)
     made = samples

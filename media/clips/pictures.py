@@ -25,7 +25,7 @@ class Pictures:
     def __init__(
         self, source: Path, info: MediaInfo, window: Window, fade_s: float, on_frame: Callable[[], None]
     ) -> None:
-        video = info.video
+        video = info.picture
         self.model = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
         self._source, self._info, self._window, self._on_frame = source, info, window, on_frame
         self._fade = fade_s / float(window.time_base)

@@ -16,12 +16,10 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from contracts.media import AudioInfo, MediaInfo
-from media.opening import open_media
+from media.opening import heard_frames, open_media
 
 PREROLL_S = Fraction(1, 2)
 """Decoded before the stretch and dropped: overlapping transforms, Opus' 80 ms, bit reservoirs."""
@@ -80,7 +78,7 @@ def read(
         # Times of coarse bases (1 ms) jump by their rounding: what nearly follows, follows.
         slack = max(2, int(2 * stream.time_base * rate))
         expected: int | None = None
-        for frame in _frames(container, stream):
+        for frame in heard_frames(container, stream):
             at = expected
             if frame.pts is not None:
                 at = round((frame.pts * stream.time_base - start_s) * rate)
@@ -95,21 +93,6 @@ def read(
                 place(values, np.asarray(block.to_ndarray(), np.float32), at)
             on_work()
     return Samples(values, rate, layout)
-
-
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """What can be decoded of a track, which may be damaged in the middle."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            continue
-        yield from frames
 
 
 def place(values: Floats, block: Floats, at: int) -> None:

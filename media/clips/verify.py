@@ -52,10 +52,10 @@ def verify(clip: Path, expected: Expected, see: See) -> tuple[MediaInfo, Verific
     """
     try:
         info = probe(clip, LIMITS, declared_type="video/mp4")
+        video = info.picture
     except EchoError as error:
         fault = check("readable", "yes", f"{error.code}: {error.detail}")
         return unreadable(clip), Verification(checks=(fault,))
-    video = info.video
     frame_s = expected.duration_s / len(expected.shown)
     checks = [
         check("readable", "yes", "yes"),
@@ -125,7 +125,7 @@ def _plain(video: VideoInfo) -> list[Check]:
 def _sounds(clip: Path, info: MediaInfo, expected: Expected) -> list[Check]:
     checks = [check("sound tracks", len(expected.sounds), len(info.audio))]
     for number, (wanted, track) in enumerate(zip(expected.sounds, info.audio, strict=False), start=1):
-        against_picture = track.start_s - info.video.start_s
+        against_picture = track.start_s - info.picture.start_s
         length = near(f"sound {number} duration", expected.duration_s, track.duration_s, LENGTH_TOLERANCE_S)
         checks += [
             near(f"sound {number} against picture", Fraction(0), against_picture, OFFSET_TOLERANCE_S),
@@ -139,7 +139,7 @@ def _sounds(clip: Path, info: MediaInfo, expected: Expected) -> list[Check]:
 
 
 def _loudness(clip: Path, info: MediaInfo, track: AudioInfo, number: int, lufs: float) -> list[Check]:
-    level = loudness.measure(sound.read(clip, info, track, info.video.start_s, track.duration_s))
+    level = loudness.measure(sound.read(clip, info, track, info.picture.start_s, track.duration_s))
     # Silence and murmurs stay what they are; louder than asked for nothing may be.
     loud = level.lufs <= lufs + LOUDNESS_TOLERANCE_LU
     return [

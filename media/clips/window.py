@@ -81,7 +81,7 @@ def read_window(path: Path, info: MediaInfo, start_s: Fraction, end_s: Fraction)
     with open_media(path, info.container) as container:
         stream = video_stream(container)
         assert stream.time_base is not None
-        tick, first_s = stream.time_base, info.video.start_s
+        tick, first_s = stream.time_base, info.picture.start_s
         begin = int((first_s + start_s + ROUNDING_S) / tick)
         until = (first_s + end_s - ROUNDING_S) / tick
         coded = _around(container, stream, begin, until, int(first_s / tick))
@@ -91,7 +91,7 @@ def read_window(path: Path, info: MediaInfo, start_s: Fraction, end_s: Fraction)
     pts = tuple(times[first:stop])
     if not pts:
         raise EchoError(Code.RANGE_OUTSIDE, f"no frame is shown from {float(start_s)} s to {float(end_s)} s")
-    video_end = round((first_s + info.video.duration_s) / tick)
+    video_end = round((first_s + info.picture.duration_s) / tick)
     shown_until = times[stop] if stop < len(times) else max(video_end, pts[-1] + 1)
     origin = _cut_if_held(pts[0], round((first_s + start_s) / tick), tick)
     end = min(shown_until, max(pts[-1] + 1, round((first_s + end_s) / tick) + int(HELD_S / tick)))

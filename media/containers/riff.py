@@ -43,7 +43,7 @@ def inspect(file: BinaryIO, size: int) -> Headers:
 
 
 def _descend(file: BinaryIO, start: int, end: int, size: int) -> Iterator[Chunk]:
-    for chunk in _chunks(file, start, end):
+    for chunk in chunks(file, start, end):
         if chunk.end > size and chunk.kind in (b"AVI ", b"AVIX", b"movi", b"hdrl"):
             raise EchoError(
                 Code.TRUNCATED,
@@ -56,7 +56,7 @@ def _descend(file: BinaryIO, start: int, end: int, size: int) -> Iterator[Chunk]
             yield chunk
 
 
-def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[Chunk]:
+def chunks(file: BinaryIO, start: int, end: int) -> Iterator[Chunk]:
     position = start
     for _ in range(CHUNKS_MAX):
         if end - position < 8:

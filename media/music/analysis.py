@@ -10,10 +10,10 @@ import numpy as np
 
 from contracts.errors import Code, EchoError
 from contracts.kinds.music import Highlight, Music, Part, PartType, Section, Song
-from contracts.media import EngineUse
+from contracts.media import ContainerName, EngineUse
 from media.music import beats, labels, parts
 from media.music.bars import by_bar
-from media.music.decode import SAMPLE_RATE, Samples, SoundContainer, sound
+from media.music.decode import SAMPLE_RATE, Samples, sound
 from media.music.features import RATE, Array, Features, extract
 from media.music.functions import functions, section_energy
 from media.music.highlights import highlights
@@ -32,7 +32,7 @@ CURVE_RANGE_DB = 48.0
 
 
 def analyse(
-    path: Path, container: SoundContainer, progress: Progress = silent, *, duration_s: float = 0.0
+    path: Path, container: ContainerName, progress: Progress = silent, *, duration_s: float = 0.0
 ) -> Music:
     """Structure of the music in a sniffed file.
 

@@ -8,97 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from contracts.errors import Code, EchoError
 from contracts.media import ContainerName
-from media.opening import DEMUXERS, OPTIONS, audio_streams, video_stream
+from media.opening import audio_streams, find_video, heard_frames, open_media
 
 SAMPLE_RATE = 22050
 """Hz. Melody, harmony and drums are all told below 11 kHz."""
 GAP_S = 0.015
 """A jump of time stamps below this is rounding in the container; one lost frame of any coding is 20 ms or more."""
 
-SoundContainer = ContainerName | Literal["mp3", "wav", "flac", "ogg"]
-SOUND_DEMUXERS: dict[SoundContainer, str] = {
-    **DEMUXERS,
-    "mp3": "mp3",
-    "wav": "wav",
-    "flac": "flac",
-    "ogg": "ogg",
-}
-
 Samples = NDArray[np.float32]
 """Mono, full scale is 1."""
 
 
 def sound(
-    path: Path, container: SoundContainer, on_frame: Callable[[AudioFrame], None] = lambda _: None
+    path: Path, container: ContainerName, on_frame: Callable[[AudioFrame], None] = lambda _: None
 ) -> Iterator[Samples]:
     """The first track of a sniffed file, from where its picture (without one, its sound) begins. Blocks of any length.
 
     `on_frame` is given each decoded frame as it is in the file, all channels at their own rate.
     Raises EchoError SOURCE_MISSING, CORRUPT (headers) or NO_AUDIO.
     """
-    with _open(path, container) as opened:
+    with open_media(path, container) as opened:
         tracks = audio_streams(opened)
         if not tracks:
             raise EchoError(Code.NO_AUDIO, "the file has no sound that can be decoded")
-        yield from _Clock(_origin_s(opened, tracks[0])).blocks(_frames(opened, tracks[0]), on_frame)
+        yield from _Clock(_origin_s(opened)).blocks(heard_frames(opened, tracks[0]), on_frame)
 
 
-def _open(path: Path, container: SoundContainer) -> InputContainer:
-    demuxer = SOUND_DEMUXERS[container]
-    options = {
-        k: v
-        for k, v in OPTIONS.items()
-        if demuxer.startswith("mov") or k not in ("enable_drefs", "use_absolute_path")
-    }
-    try:
-        return av.open(
-            f"file:{path.absolute()}",
-            format=demuxer.partition(",")[0],
-            options=options | {"format_whitelist": demuxer},
-            metadata_errors="replace",
-        )
-    except FileNotFoundError as error:
-        raise EchoError(Code.SOURCE_MISSING, f"no file {path.name}") from error
-    except FFmpegError as error:
-        raise EchoError(Code.CORRUPT, f"the {container} headers cannot be read: {error.strerror}") from error
-
-
-def _origin_s(container: InputContainer, track: AudioStream) -> float | None:
+def _origin_s(container: InputContainer) -> float | None:
     """Where the timeline begins, in the container's own time. None: with the first sound."""
-    try:
-        picture = video_stream(container)
-    except EchoError:
-        return None
-    if picture.start_time is None or picture.time_base is None:
+    picture = find_video(container)
+    if picture is None or picture.start_time is None or picture.time_base is None:
         return None
     return float(picture.start_time * picture.time_base)
-
-
-def _frames(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
-    """All that can be decoded. An error costs its packet; one while reading ends the file, as a player would."""
-    packets = container.demux(track)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except FFmpegError:
-            continue
 
 
 class _Clock:

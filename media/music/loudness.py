@@ -1,8 +1,6 @@
-"""Loudness by ITU-R BS.1770-4 and EBU R 128, measured by FFmpeg's `ebur128` filter on frames as they are decoded."""
+"""Loudness of a track, measured on frames as they are decoded."""
 
 from __future__ import annotations
-
-import math
 
 import av.filter
 from av.audio.frame import AudioFrame
@@ -10,9 +8,8 @@ from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
 from contracts.kinds.music import Loudness
+from media.loudness import read_level
 
-SILENCE_LUFS = -70.0
-"""BS.1770's absolute gate: what is quieter is not measured."""
 RATE = 48000
 LAYOUTS = ("mono", "stereo")
 
@@ -46,11 +43,11 @@ class Meter:
             self._drain()
 
     def loudness(self) -> Loudness:
-        peaks = [_decibels(v) for k, v in self._found.items() if k.startswith("lavfi.r128.true_peaks_ch")]
+        level = read_level(self._found)
         return Loudness(
-            integrated_lufs=round(_number(self._found.get("lavfi.r128.I"), SILENCE_LUFS), 1),
-            range_lu=round(_number(self._found.get("lavfi.r128.LRA"), 0.0), 1),
-            true_peak_dbtp=round(max(peaks, default=SILENCE_LUFS), 1),
+            integrated_lufs=round(level.lufs, 1),
+            range_lu=round(level.range_lu, 1),
+            true_peak_dbtp=round(level.peak_dbtp, 1),
         )
 
     def _drain(self) -> None:
@@ -74,13 +71,3 @@ def _graph(layout: str) -> av.filter.Graph:
     meter.link_to(sink)
     graph.configure()
     return graph
-
-
-def _number(text: str | None, otherwise: float) -> float:
-    value = float(text) if text else otherwise
-    return value if math.isfinite(value) else otherwise
-
-
-def _decibels(text: str) -> float:
-    value = _number(text, 0.0)
-    return max(SILENCE_LUFS, 20 * math.log10(value)) if value > 0 else SILENCE_LUFS

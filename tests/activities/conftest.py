@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from activities.rooms import open_rooms
 from contracts.settings import Settings
-from dev.clips import BAD, GOOD
+from dev.clips import BAD, GOOD, SOUNDS
 from tests.workflows.house import House
 from tests.workflows.stand_ins import StandIns
 from workflows.client import starter
@@ -29,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def make(name: str) -> Path:
         if name not in made:
-            made[name] = (GOOD | BAD)[name](tmp_path_factory.mktemp(name))
+            made[name] = (GOOD | SOUNDS | BAD)[name](tmp_path_factory.mktemp(name))
         return made[name]
 
     return make

@@ -72,7 +72,7 @@ async def test_an_upload_is_checked_measured_and_priced(house: House, clip: Call
     up = await upload(house, file, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     found = await ingest(house, up.job)
 
-    assert (found.info.video.frame_count, found.info.bytes, found.credits) == (30, file.stat().st_size, 10)
+    assert (found.info.picture.frame_count, found.info.bytes, found.credits) == (30, file.stat().st_size, 10)
     assert found.source.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     video = await video_of(house, up.job)
     assert (video.state, video.verified_sha256, video.info) == (
@@ -160,8 +160,8 @@ async def test_the_pipeline_makes_a_verified_result_and_no_segment_twice(
     assert (await env.run(planning.mux, mux)).result == result.result
     assert result.verification.ok
     assert result.info is not None
-    assert (result.info.video.width, result.info.video.height) == (320, 240)
-    assert result.info.video.frame_count == plan.out_frames
+    assert (result.info.picture.width, result.info.picture.height) == (320, 240)
+    assert result.info.picture.frame_count == plan.out_frames
     assert len(result.thumbnails) == 3
     for artifact in (result.result, result.manifest, *(each.artifact for each in result.thumbnails)):
         await assert_stored(house, artifact)

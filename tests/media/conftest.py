@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.media import MediaLimits
-from dev.clips import BAD, GOOD
+from dev.clips import BAD, GOOD, SOUNDS
 from media.probe import probe
 from tests.media.joined import Joined, join
 
@@ -18,7 +18,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def make(name: str) -> Path:
         if name not in made:
-            made[name] = (GOOD | BAD)[name](tmp_path_factory.mktemp(name))
+            made[name] = (GOOD | SOUNDS | BAD)[name](tmp_path_factory.mktemp(name))
         return made[name]
 
     return make

@@ -71,9 +71,9 @@ def _picture(model: ColorModel, number: int) -> Picture:
 def join(
     folder: Path, source: Path, info: MediaInfo, fps: Fraction = Fraction(60), cuts: tuple[int, ...] = (7, 31)
 ) -> tuple[Path, EnhancePlan]:
-    plan = plan_of(info.video, fps, cuts)
+    plan = plan_of(info.picture, fps, cuts)
     out = folder / "result.mp4"
-    mux(source, info, write_segments(folder, info.video, plan), plan, out)
+    mux(source, info, write_segments(folder, info.picture, plan), plan, out)
     return out, plan
 
 

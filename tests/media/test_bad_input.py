@@ -8,10 +8,10 @@ import pytest
 
 from contracts.errors import Code, EchoError
 from contracts.media import MediaLimits
-from dev.clips import BAD
+from dev.clips import BAD, SOUNDS
 from dev.clips.bad import REFUSALS
 from media.containers import isobmff
-from media.opening import open_media
+from media.opening import audio_streams, heard_frames, open_media
 from media.probe import probe
 
 
@@ -61,7 +61,7 @@ def test_a_file_exactly_at_the_limits_passes(clip):
         side_px_min=120,
         fps_max=30,
     )
-    assert probe(plain, limits).video.frame_count == 30
+    assert probe(plain, limits).picture.frame_count == 30
 
 
 @pytest.mark.parametrize("bytes_left_out", [1, 100, 2000])
@@ -74,10 +74,34 @@ def test_an_upload_that_lost_its_last_bytes_is_truncated(clip, tmp_path, bytes_l
     assert caught.value.code == Code.TRUNCATED
 
 
+@pytest.mark.parametrize(
+    "name", ["mp3", "mp3_with_cover", "bare_mp3", "live_wav", "flac", "opus", "vorbis", "sound_webm"]
+)
+def test_every_prefix_of_sound_is_refused_or_no_longer_than_it_is(clip, tmp_path, name):
+    data = clip(name).read_bytes()
+    torn = tmp_path / clip(name).name
+    for share in range(0, 100, 9):
+        torn.write_bytes(data[: len(data) * share // 100])
+        try:
+            info = probe(torn, MediaLimits())
+        except EchoError:
+            continue
+        with open_media(torn, info.container) as container:
+            frames = list(heard_frames(container, audio_streams(container)[0]))
+        assert float(info.duration_s) <= sum(frame.samples for frame in frames) / 48000 + 0.1
+
+
+def test_sound_is_held_to_the_longest_duration_too(clip):
+    for name in ("mp3", "bare_mp3", "live_wav", "opus", "flac"):
+        with pytest.raises(EchoError) as caught:
+            probe(clip(name), MediaLimits(duration_s_max=0))
+        assert caught.value.code == Code.TOO_LONG
+
+
 def test_rubbish_after_the_last_box_is_ignored_as_players_do(clip, tmp_path):
     padded = tmp_path / "padded.mp4"
     padded.write_bytes(clip("plain").read_bytes() + b"\xff\xfe" * 50)
-    assert probe(padded, MediaLimits()).video.frame_count == 30
+    assert probe(padded, MediaLimits()).picture.frame_count == 30
 
 
 def test_a_few_damaged_bytes_do_not_refuse_a_video(clip, tmp_path):
@@ -87,11 +111,11 @@ def test_a_few_damaged_bytes_do_not_refuse_a_video(clip, tmp_path):
     data[media.end - 40 : media.end - 36] = b"\xaa\xbb\xcc\xdd"
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(bytes(data))
-    assert probe(damaged, MediaLimits()).video.frame_count == 30
+    assert probe(damaged, MediaLimits()).picture.frame_count == 30
 
 
 def test_every_prefix_of_a_file_gets_an_answer_and_never_a_stray_exception(clip, tmp_path):
-    for name in ("plain", "mkv", "avi", "fragmented"):
+    for name in ("plain", "mkv", "avi", "fragmented", "m4a", "wav"):
         source = clip(name)
         data = source.read_bytes()
         for share in range(0, 100, 9):
@@ -106,7 +130,7 @@ def test_flipped_bytes_get_an_answer_and_never_a_stray_exception(clip, tmp_path)
     import random
 
     chance = random.Random(7)
-    for name in ("plain", "mkv", "webm", "avi", "trimmed", "pcm_mov"):
+    for name in ("plain", "mkv", "webm", "avi", "trimmed", "pcm_mov", *SOUNDS):
         source = clip(name)
         for _ in range(40):
             data = bytearray(source.read_bytes())
@@ -119,7 +143,7 @@ def test_flipped_bytes_get_an_answer_and_never_a_stray_exception(clip, tmp_path)
                 info = probe(mutant, MediaLimits())
             except EchoError:
                 continue
-            assert info.video.frame_count > 0
+            assert info.audio or info.picture.frame_count > 0
 
 
 def test_no_network_address_is_ever_opened(tmp_path):

@@ -29,7 +29,7 @@ def decoded(
 
 
 def numbers(frames: list[SourceFrame], info: MediaInfo) -> list[int]:
-    video = info.video
+    video = info.picture
     color = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
     return [read_number(np.rint(color.to_rgb(frame.picture) * 255).astype(np.uint8)) for frame in frames]
 
@@ -41,7 +41,7 @@ def test_every_frame_comes_once_in_order_at_its_planned_time(name: str, clip) ->
     times = read_times(path, info)
     frames = decoded(path, info, times.pts[0], times.pts[0], times.pts[-1])
     assert [frame.pts for frame in frames] == times.pts
-    assert len(frames) == info.video.frame_count
+    assert len(frames) == info.picture.frame_count
     seen = numbers(frames, info)
     steps = {b - a for a, b in pairwise(seen)}
     assert steps <= ({1, 2} if name == "hidden_frames" else {1})
@@ -142,15 +142,18 @@ def test_any_pixel_format_becomes_planar_at_its_own_depth_with_its_colours(
     assert len(frames) == 3
     assert picture.y.dtype == (np.uint8 if depth == 8 else np.uint16)
     assert picture.u.shape == chroma
-    rgb = ColorModel.of(info.video.color, 64, info.video.bit_depth, info.video.codec).to_rgb(picture) * 255
+    rgb = (
+        ColorModel.of(info.picture.color, 64, info.picture.bit_depth, info.picture.codec).to_rgb(picture)
+        * 255
+    )
     assert np.abs(rgb.mean(axis=(0, 1)) - draw(0)[0, 0]).max() < 5
 
 
 def test_rotation_is_left_to_the_player(clip) -> None:
     path = clip("rotated_90")
     info = probe(path, MediaLimits())
-    assert info.video.rotation_deg == 90
-    assert decoded(path, info, *ALL)[0].picture.size == (info.video.width, info.video.height)
+    assert info.picture.rotation_deg == 90
+    assert decoded(path, info, *ALL)[0].picture.size == (info.picture.width, info.picture.height)
 
 
 def test_variable_times_are_kept_to_the_tick(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def test_odd_clips_are_enhanced_and_verified(name: str, clip, tmp_path: Path) ->
     source = probe(clip(name), MediaLimits())
     made = enhance(clip(name), tmp_path / "out.mp4", PLAIN, workers=1)
     assert made.verification.ok
-    assert made.result.video.rotation_deg == source.video.rotation_deg
-    assert made.result.video.frame_count == round(source.video.duration_s * 60)
+    assert made.result.picture.rotation_deg == source.picture.rotation_deg
+    assert made.result.picture.frame_count == round(source.picture.duration_s * 60)
     assert len(made.result.audio) == len(source.audio)
-    assert made.result.video.color.transfer == source.video.color.transfer
+    assert made.result.picture.color.transfer == source.picture.color.transfer
 
 
 def test_a_refused_source_is_one_line_with_its_code(clip, tmp_path: Path, capsys) -> None:

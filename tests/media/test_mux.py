@@ -32,7 +32,7 @@ def probed(path: Path) -> MediaInfo:
 def clicks(path: Path, info: MediaInfo, track: int = 0) -> list[float]:
     """Seconds from the first picture to each click."""
     start, samples, rate = heard(path, track, info.container)
-    return [start + time - float(info.video.start_s) for time in click_times(samples, rate)]
+    return [start + time - float(info.picture.start_s) for time in click_times(samples, rate)]
 
 
 @pytest.mark.parametrize("name", WITH_SOUND)
@@ -66,17 +66,17 @@ def _number(frame: VideoFrame) -> int:
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name not in ("hlg", "pq")])
 def test_orientation_aspect_and_frame_count_are_carried_over(joined, name):
-    info, video = joined(name).info, probed(joined(name).result).video
+    info, video = joined(name).info, probed(joined(name).result).picture
     assert video.frame_count == joined(name).plan.out_frames
     assert not video.variable_rate
     assert video.average_fps == 60
-    assert (video.rotation_deg, video.mirrored) == (info.video.rotation_deg, info.video.mirrored)
-    assert video.sample_aspect == info.video.sample_aspect
+    assert (video.rotation_deg, video.mirrored) == (info.picture.rotation_deg, info.picture.mirrored)
+    assert video.sample_aspect == info.picture.sample_aspect
 
 
 @pytest.mark.parametrize("name", ["hlg", "pq"])
 def test_hdr_stays_hdr(joined, name):
-    assert probed(joined(name).result).video.color == joined(name).info.video.color
+    assert probed(joined(name).result).picture.color == joined(name).info.picture.color
 
 
 def test_the_index_comes_before_the_media(joined):
@@ -136,8 +136,8 @@ def test_the_place_of_the_recording_is_dropped_and_its_time_kept(clip, tmp_path)
 def test_progress_counts_frames_to_the_last(clip, tmp_path):
     source, beats = clip("pcm_mov"), []
     info = probed(source)
-    plan = plan_of(info.video)
-    segments = write_segments(tmp_path, info.video, plan)
+    plan = plan_of(info.picture)
+    segments = write_segments(tmp_path, info.picture, plan)
     mux(source, info, segments, plan, tmp_path / "out.mp4", lambda *beat: beats.append(beat))
     assert [done for _, done, _ in beats if done] == list(range(1, plan.out_frames + 1))
     assert {(stage, total) for stage, _, total in beats} == {("mux", plan.out_frames)}
@@ -146,15 +146,15 @@ def test_progress_counts_frames_to_the_last(clip, tmp_path):
 def test_segments_that_do_not_fit_the_plan_are_refused_and_leave_nothing_behind(clip, tmp_path):
     source = clip("plain")
     info = probed(source)
-    plan = plan_of(info.video, cuts=(20, 40))
-    segments = write_segments(tmp_path, info.video, plan)
+    plan = plan_of(info.picture, cuts=(20, 40))
+    segments = write_segments(tmp_path, info.picture, plan)
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "result.mp4"
     for wrong in ([], segments[:2], [*segments, segments[0]]):
         with pytest.raises(EchoError) as caught:
             mux(source, info, wrong, plan, out)
         assert caught.value.code == Code.RESULT_UNVERIFIED
-    shorter = plan_of(info.video, cuts=(20, 39))
+    shorter = plan_of(info.picture, cuts=(20, 39))
     with pytest.raises(EchoError, match="segment 1"):
         mux(source, info, segments, shorter, out)
     assert list(out.parent.iterdir()) == []

@@ -93,7 +93,7 @@ def test_cuts_fall_on_key_frames_that_are_near(tmp_path: Path) -> None:
 
 
 def test_heavier_work_is_cut_finer_and_never_without_bound(clip) -> None:
-    video = probe(clip("plain"), MediaLimits()).video.model_copy(update={"width": 1920, "height": 1080})
+    video = probe(clip("plain"), MediaLimits()).picture.model_copy(update={"width": 1920, "height": 1080})
     counts = [
         segment_count(video, 1800, Fraction(60), EnhanceParams(upscaler=upscaler))
         for upscaler in ("lanczos", "animevideov3", "x4plus")

@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import pytest
 
+from contracts.errors import Code, EchoError
 from contracts.media import MediaInfo, MediaLimits
-from dev.clips import GOOD, packaged
+from dev.clips import GOOD, SOUNDS, packaged
 from dev.clips.good import NTSC
-from media.opening import open_media, video_stream
+from media.opening import audio_streams, heard_frames, open_media, video_stream
 from media.probe import probe
 
 
@@ -29,8 +30,8 @@ def test_frame_count_and_start_agree_with_a_full_decode(clip, name):
         stream = video_stream(container)
         tick = stream.time_base or Fraction(0)
         times = sorted({(frame.pts or 0) * tick for frame in container.decode(stream)})
-    assert info.video.frame_count == len(times)
-    assert info.video.start_s == times[0]
+    assert info.picture.frame_count == len(times)
+    assert info.picture.start_s == times[0]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_frame_count_and_start_agree_with_a_full_decode(clip, name):
     ],
 )
 def test_rate_count_and_duration_are_measured_on_packets(clip, name, fps, frames, duration_s, variable):
-    video = probed(clip, name).video
+    video = probed(clip, name).picture
     assert video.average_fps == fps
     assert video.frame_count == frames
     assert video.duration_s == duration_s
@@ -71,7 +72,7 @@ def test_rate_count_and_duration_are_measured_on_packets(clip, name, fps, frames
     ],
 )
 def test_orientation_is_the_clockwise_turn_for_display(clip, name, rotation_deg, mirrored):
-    video = probed(clip, name).video
+    video = probed(clip, name).picture
     assert (video.width, video.height) == (160, 120), "coded size, before the turn"
     assert (video.rotation_deg, video.mirrored) == (rotation_deg, mirrored)
 
@@ -88,13 +89,13 @@ def test_orientation_is_the_clockwise_turn_for_display(clip, name, rotation_deg,
     ],
 )
 def test_colour_tags_are_reported_and_never_guessed(clip, name, tags, bit_depth, hdr):
-    video = probed(clip, name).video
+    video = probed(clip, name).picture
     assert (video.color.range, video.color.matrix, video.color.transfer) == tags
     assert (video.bit_depth, video.hdr) == (bit_depth, hdr)
 
 
 def test_pixels_that_are_not_square_are_reported(clip):
-    assert probed(clip, "anamorphic").video.sample_aspect == Fraction(4, 3)
+    assert probed(clip, "anamorphic").picture.sample_aspect == Fraction(4, 3)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_pixels_that_are_not_square_are_reported(clip):
 )
 def test_starts_are_those_of_what_is_seen_and_heard(clip, name, video_start_s, audio_start_s):
     info = probed(clip, name)
-    assert info.video.start_s == video_start_s
+    assert info.picture.start_s == video_start_s
     assert info.audio[0].start_s == pytest.approx(
         audio_start_s, abs=1 / 1000
     )  # movie time scale of the muxer
@@ -127,6 +128,39 @@ def test_every_audio_track_is_reported_with_its_language(clip):
 
 def test_a_video_without_sound_is_a_video(clip):
     assert probed(clip, "silent").audio == ()
+
+
+CODECS = {
+    "aac": ("m4a", "m4a_with_cover", "sound_mkv"),
+    "mp3": ("mp3", "mp3_with_cover", "bare_mp3", "mp3_behind_padding"),
+    "pcm_s16le": ("wav", "live_wav", "sound_mov"),
+    "flac": ("flac", "flac_with_cover", "tagged_flac"),
+    "opus": ("opus", "sound_webm"),
+    "vorbis": ("vorbis",),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [(name, codec) for codec, names in CODECS.items() for name in names]
+)
+def test_a_recording_without_picture_is_measured_and_its_cover_is_no_picture(clip, name, codec):
+    info = probed(clip, name)
+    assert info.video is None
+    (track,) = info.audio
+    assert (track.codec, track.sample_rate, track.channels) == (codec, 48000, 2)
+    assert info.duration_s == track.duration_s
+    with open_media(clip(name), info.container) as container:
+        heard = audio_streams(container)[0]
+        samples = sum(frame.samples for frame in heard_frames(container, heard))
+    # Delay and padding of lossy encoders, which not every container tells.
+    assert float(track.duration_s) == pytest.approx(samples / 48000, abs=0.025)
+    with pytest.raises(EchoError) as refused:
+        info.picture  # noqa: B018
+    assert refused.value.code == Code.NO_VIDEO
+
+
+def test_every_recording_without_picture_is_measured():
+    assert set(SOUNDS) == {name for names in CODECS.values() for name in names}
 
 
 def test_progress_counts_every_byte_twice_and_never_backwards_past_the_end(clip):
@@ -146,7 +180,7 @@ def test_progress_counts_every_byte_twice_and_never_backwards_past_the_end(clip)
 )
 def test_real_footage_is_measured(name, size, fps, frames, tracks):
     info = probe(packaged(name), MediaLimits())
-    assert (info.video.width, info.video.height) == size
-    assert info.video.average_fps == fps
-    assert info.video.frame_count == frames
+    assert (info.picture.width, info.picture.height) == size
+    assert info.picture.average_fps == fps
+    assert info.picture.frame_count == frames
     assert len(info.audio) == tracks

@@ -26,7 +26,7 @@ def drawing(number: int) -> np.ndarray:
 
 
 def enlarged_sources(work: Job) -> list[Picture]:
-    video = work.info.video
+    video = work.info.picture
     color = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
     return [color.quantize(color.enlarge(frame.picture, work.params.scale)) for frame in work.source_frames()]
 
@@ -168,7 +168,7 @@ def test_the_file_has_exact_times_its_tags_and_the_pictures(name: str, clip, tmp
         stream = container.streams.video[0]
         assert stream.time_base
         frames = list(container.decode(stream))
-        ten_bits = work.info.video.bit_depth > 8
+        ten_bits = work.info.picture.bit_depth > 8
         assert (stream.codec_context.name, stream.codec_context.codec_tag) == (
             ("hevc", "hvc1") if ten_bits else ("h264", "avc1")
         )
@@ -179,7 +179,7 @@ def test_the_file_has_exact_times_its_tags_and_the_pictures(name: str, clip, tmp
         kind = np.uint16 if ten_bits else np.uint8
         y = np.frombuffer(memoryview(frame.planes[0]), kind).reshape(frame.height, -1)[:, : frame.width]
         assert psnr(y / (4 if ten_bits else 1), picture.y / (4 if ten_bits else 1)) > 36
-    color = work.info.video.color
+    color = work.info.picture.color
     # H.264 cannot leave the range open once the matrix is written: without a range, video is limited.
     assert frames[0].color_range == (2 if color.range == "pc" else 1)
     if color.matrix != "unknown":

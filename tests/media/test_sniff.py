@@ -15,6 +15,15 @@ from media.sniff import sniff
         ("avi", "avi"),
         ("mkv", "mkv"),
         ("webm", "webm"),
+        ("m4a", "mp4"),
+        ("mp3", "mp3"),
+        ("bare_mp3", "mp3"),
+        ("mp3_behind_padding", "mp3"),
+        ("wav", "wav"),
+        ("flac", "flac"),
+        ("tagged_flac", "flac"),
+        ("opus", "ogg"),
+        ("vorbis", "ogg"),
     ],
 )
 def test_the_container_is_known_by_its_content_whatever_its_name(clip, tmp_path, name, container):
@@ -30,9 +39,78 @@ def test_headers_tell_size_and_duration_before_anything_is_decoded(clip):
         assert headers.duration_s == pytest.approx(1, abs=0.05)
 
 
+def test_headers_of_sound_tell_its_duration_where_they_know_it(clip):
+    for name in ("m4a", "wav", "flac", "flac_with_cover", "tagged_flac", "sound_mkv"):
+        assert sniff(clip(name)).headers.duration_s == pytest.approx(2, abs=0.03), name
+    assert sniff(clip("mp3")).headers.duration_s == pytest.approx(2.04, abs=0.03)  # with the encoder's delay
+    for name in ("bare_mp3", "live_wav", "opus", "vorbis"):
+        assert sniff(clip(name)).headers.duration_s == 0, name
+
+
+def test_what_only_begins_like_mp3_is_none(clip, tmp_path):
+    frames = clip("bare_mp3").read_bytes()
+    path = tmp_path / "song.mp3"
+    for data in (
+        frames[:700] + b"dear diary " * 200,
+        b"\xff\xfe" + "dear diary".encode("utf-16-le") * 200,
+        b"\xff" * 5000,
+        b"\0" + frames,
+        b"ID3\x04\0\0\0\0\0\0" * 3,
+    ):
+        path.write_bytes(data)
+        with pytest.raises(EchoError) as caught:
+            sniff(path)
+        assert caught.value.code == Code.NOT_A_VIDEO
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"ID3\x04\0\0\x7f\x7f\x7f\x7f", Code.TRUNCATED),
+        (b"ID3\x04\0\0\0\0\0\0" * 101, Code.CORRUPT),
+        (b"fLaC\x81\0\0\0", Code.CORRUPT),
+        (b"fLaC\0\0\0\x22" + b"\0" * 34, Code.CORRUPT),
+        (b"fLaC\0\0\0\x22" + b"\xff" * 34 + b"\xff", Code.TRUNCATED),
+        (b"fLaC\0\0\0\x22" + b"\xff" * 34 + b"\x06\xff\xff\xff", Code.TRUNCATED),
+        (b"RIFF\0\0\0\0WAVEdata\x01\0\0\0x", Code.CORRUPT),
+        (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0", Code.TRUNCATED),
+        (b"OggS" + b"\0" * 22 + b"\xff" * 256, Code.TRUNCATED),
+        ((b"OggS" + b"\0" * 23) * 100_001, Code.CORRUPT),
+    ],
+)
+def test_headers_of_sound_that_do_not_hold_are_refused_before_ffmpeg_sees_them(tmp_path, head, code):
+    path = tmp_path / "song"
+    path.write_bytes(head)
+    with pytest.raises(EchoError) as caught:
+        sniff(path)
+    assert caught.value.code == code
+
+
+def test_tags_and_covers_that_would_fill_the_memory_are_refused(tmp_path):
+    tag = b"ID3\x04\0\0\x20\0\0\0"
+    cover = b"\x06\xff\xff\xff" + b"\0" * 0xFFFFFF
+    flac = b"fLaC\0\0\0\x22" + (44100 << 44).to_bytes(18).ljust(34, b"\0")
+    path = tmp_path / "song"
+    for data in (tag + b"\0" * (0x20 << 21), flac + cover * 5):
+        path.write_bytes(data)
+        with pytest.raises(EchoError) as caught:
+            sniff(path)
+        assert caught.value.code == Code.CORRUPT
+
+
 @pytest.mark.parametrize(
     ("name", "declared"),
     [
+        ("m4a", "audio/mp4"),
+        ("m4a", "audio/x-m4a"),
+        ("m4a", "video/mp4"),  # as phones call a recording of sound
+        ("mp3", "audio/mpeg"),
+        ("wav", "audio/wav"),
+        ("wav", "audio/x-wav"),
+        ("flac", "audio/flac"),
+        ("flac", "audio/x-flac"),
+        ("opus", "audio/ogg"),
+        ("vorbis", "audio/ogg; codecs=vorbis"),
         ("plain", "video/mp4"),
         ("plain", "video/mp4; codecs=avc1"),
         ("plain", "VIDEO/MP4"),
@@ -57,6 +135,9 @@ def test_a_declared_type_that_agrees_passes(clip, name, declared):
         ("mkv", "video/webm"),
         ("plain", "image/jpeg"),
         ("plain", "text/html"),
+        ("mp3", "video/mp4"),
+        ("wav", "audio/mpeg"),
+        ("plain", "audio/mpeg"),
     ],
 )
 def test_a_declared_type_that_disagrees_is_refused(clip, name, declared):
@@ -75,7 +156,7 @@ def test_a_declared_type_that_disagrees_is_refused(clip, name, declared):
         ("https://example.org/a.mp4", Code.EXTERNAL_REFERENCE),
         ("<!DOCTYPE html><html></html>", Code.NOT_A_VIDEO),
         ("dear diary", Code.NOT_A_VIDEO),
-        ("RIFF\x00\x00\x00\x00WAVEfmt ", Code.NOT_A_VIDEO),
+        ("RIFF\x00\x00\x00\x00WEBPVP8 ", Code.NOT_A_VIDEO),
         ("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", Code.NOT_A_VIDEO),
     ],
 )

@@ -122,7 +122,7 @@ def test_ten_bits_stay_ten_bits(engine_name: Upscaler) -> None:
 def test_real_clips_keep_their_brightness_and_tint(name: Name) -> None:
     path = packaged(name)
     info = probe(path, MediaLimits())
-    color = ColorModel.of(info.video.color, info.video.height, 8, info.video.codec)
+    color = ColorModel.of(info.picture.color, info.picture.height, 8, info.picture.codec)
     enlarger = make_enlarger(EnhanceParams(), color)
     with Decoder(path, info) as decoder:
         (frame,) = islice(decoder.frames(0, 0, 10**9, 1), 1)

@@ -34,7 +34,7 @@ def test_a_missing_or_torn_result_is_a_failed_check_and_not_an_exception(joined,
     for bad in (torn, tmp_path / "none.mp4"):
         found, verification = verify(bad, info, plan)
         assert failed(verification) == {"readable"}
-        assert found.video.frame_count == 0
+        assert found.picture.frame_count == 0
 
 
 def test_sound_that_starts_two_milliseconds_late_is_found(joined, tmp_path):

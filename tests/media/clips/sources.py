@@ -108,8 +108,8 @@ def decoded(clip: ClipFile | Path) -> list[tuple[Fraction, Picture]]:
 
 
 def upright(picture: Picture, info: MediaInfo) -> Picture:
-    mirrored = picture[:, ::-1] if info.video.mirrored else picture
-    return np.rot90(mirrored, -info.video.rotation_deg // 90)
+    mirrored = picture[:, ::-1] if info.picture.mirrored else picture
+    return np.rot90(mirrored, -info.picture.rotation_deg // 90)
 
 
 def shown_numbers(clip: ClipFile, shown: tuple[int, int] = SIZE) -> list[int]:

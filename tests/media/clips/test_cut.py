@@ -93,7 +93,7 @@ def test_hevc_is_copied_in_whole_groups_whose_ends_are_hidden(source, tmp_path):
     assert clip.copied == "all"
     made = [picture for _, picture in decoded(clip)]
     assert all(np.array_equal(a, originals[b]) for a, b in zip(made, numbers, strict=True))
-    assert clip.info.video.frame_count == len(numbers)
+    assert clip.info.picture.frame_count == len(numbers)
 
 
 @pytest.mark.parametrize(("name", "wishes"), [("open_gop", {}), ("hevc", {"fade_s": 0.2})])
@@ -118,8 +118,8 @@ def test_turned_and_mirrored_sources_are_shown_upright(source, tmp_path, name, f
     clip = source(name).cut(tmp_path, 0.5, 1.5, form)
     assert shown_numbers(clip) == list(range(15, 45))
     if form == ORIGINAL:
-        video = source(name).info.video
-        assert (clip.info.video.rotation_deg, clip.info.video.mirrored) == (
+        video = source(name).info.picture
+        assert (clip.info.picture.rotation_deg, clip.info.picture.mirrored) == (
             video.rotation_deg,
             video.mirrored,
         )
@@ -127,7 +127,7 @@ def test_turned_and_mirrored_sources_are_shown_upright(source, tmp_path, name, f
 
 def test_pixels_that_are_not_square_become_square(source, tmp_path):
     clip = source("anamorphic").cut(tmp_path, 0.5, 1.5, ClipFormat.SQUARE)
-    assert clip.info.video.sample_aspect == 1
+    assert clip.info.picture.sample_aspect == 1
     bright = grey(decoded(clip)[15][1]) > 200  # picture 30 has bits 1 to 4 set: two cells wide, two high
     columns, rows = np.flatnonzero(bright.any(axis=0)), np.flatnonzero(bright.any(axis=1))
     cells_wide, cells_high = (np.ptp(columns) + 1), (np.ptp(rows) + 1)

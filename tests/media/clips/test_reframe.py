@@ -78,7 +78,7 @@ def ramps(width: int = 320, height: int = 180) -> np.ndarray:
 def ramp_source(folder, look: Look | None = None) -> Source:
     look = look or Look(matrix=1, primaries=1, transfer=1, color_range=1)
     path, times = folder / "ramp.mp4", every(30, 40)
-    tagged = probe(write(path, [(Fraction(0), ramps())], look=look), LIMITS).video
+    tagged = probe(write(path, [(Fraction(0), ramps())], look=look), LIMITS).picture
     turned = np.rot90(ramps(), tagged.rotation_deg // 90)
     coded = np.ascontiguousarray(turned[:, ::-1] if tagged.mirrored else turned)
     write(path, [(time, coded) for time in times], look=look)
@@ -135,9 +135,9 @@ def test_hdr_becomes_what_the_tone_curve_makes_of_it(clip, tmp_path, name):
     info = probe(clip(name), LIMITS)
     source = Source(clip(name), info, tuple(every(30, 12)))
     made = source.cut(tmp_path, 0.0, 0.4, ClipFormat.SQUARE)
-    assert not made.info.video.hdr
-    assert made.info.video.bit_depth == 8
-    assert source.cut(tmp_path / "original", 0.0, 0.4, ClipFormat.ORIGINAL).info.video.hdr
+    assert not made.info.picture.hdr
+    assert made.info.picture.bit_depth == 8
+    assert source.cut(tmp_path / "original", 0.0, 0.4, ClipFormat.ORIGINAL).info.picture.hdr
     still = thumbnails(clip(name), info, tmp_path)[1]  # of the middle, by the same curve without a table
     with Image.open(still.path) as picture:
         wanted = np.asarray(picture)[:, 20:140]
@@ -154,6 +154,6 @@ def test_social_formats_are_coded_as_every_site_takes_them(source, tmp_path):
         assert stream.codec_context.profile == "High"
         assert container.streams.audio[0].codec_context.profile == "LC"
     assert [round(float(key), 3) for key in keys] == [0.0, 2.0]
-    assert (clip.info.video.codec, clip.info.video.pixel_format) == ("h264", "yuv420p")
+    assert (clip.info.picture.codec, clip.info.picture.pixel_format) == ("h264", "yuv420p")
     sound = clip.info.audio[0]
     assert (sound.codec, sound.sample_rate, sound.channels) == ("aac", 48000, 2)
