@@ -16,6 +16,7 @@ from cli.videofile import VideoFile, inspect, sha256_of
 from cli.waiting import check_output, fetch, require_success, wait_for
 from contracts.errors import Code
 from contracts.jobs import JobStatus
+from contracts.kinds import ENHANCE
 from contracts.payments import PurchaseStatus
 
 PARAMS = ("scale", "fps", "upscaler", "strength")
@@ -26,7 +27,7 @@ def enhance(context: Context, options: Namespace) -> Exit:
     output = options.output or Path(f"{path.stem}.enhanced.mp4")
     if options.wait:
         check_output(context, output, force=options.force)
-    video = inspect(path, messages)
+    video = inspect(path, messages, ENHANCE.needs)
     # Asked before the file is read: a token that has expired shows at once.
     user_id = context.api.get("/v1/me")["user_id"]
     body = _request(context, video, options)

@@ -32,6 +32,8 @@ BAD_FILE_CODES = frozenset(
         Code.TYPE_MISMATCH,
         Code.NOT_A_VIDEO,
         Code.NO_VIDEO_STREAM,
+        Code.NO_VIDEO,
+        Code.NO_AUDIO,
         Code.NO_FRAMES,
         Code.TRUNCATED,
         Code.CORRUPT,

@@ -14,10 +14,13 @@ from typing import BinaryIO
 from cli.exits import Exit, Stop
 from cli.messages import Messages
 from contracts.errors import Code, sentence
+from contracts.kinds.base import Need
 
 CHUNK_BYTES = 1024**2
 BOXES_MAX = 1000
 """Top-level boxes looked at; a recording has a handful."""
+BOXED = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
+SOUND_BRANDS = frozenset({b"M4A ", b"M4B "})
 QUICKTIME_FIRST_BOXES = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 """How QuickTime files without `ftyp` begin (QuickTime File Format, "Overview of the file format")."""
 
@@ -28,30 +31,38 @@ class VideoFile:
     bytes: int
     content_type: str
     duration_ms: int | None
-    """As an MP4 or MOV claims it; None for other containers."""
+    """As an MP4, M4A or MOV claims it; None for other containers."""
 
 
-def inspect(path: Path, messages: Messages) -> VideoFile:
-    """Raises `Stop` for what is plainly no video file, before a long upload."""
+def inspect(path: Path, messages: Messages, needs: frozenset[Need] = frozenset()) -> VideoFile:
+    """Raises `Stop` for what is plainly no video or sound file, or has no picture where one is needed, before a long
+    upload."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(4096)
-            content_type = sniff(head)
-            duration_ms = _duration_ms(file) if content_type in ("video/mp4", "video/quicktime") else None
+            content_type = sniff(_behind_tag(file, head))
+            duration_ms = _duration_ms(file) if content_type in BOXED else None
     except OSError as error:
         raise Stop(Exit.USAGE, messages("no_file", path=path)) from error
     if not head:
         raise Stop(Exit.BAD_FILE, messages("empty_file", path=path))
     if content_type is None:
-        code = Code.NOT_A_VIDEO
-        raise Stop(Exit.BAD_FILE, f"{path}: {sentence(code, messages.locale)}", code)
+        raise _bad_file(path, Code.NOT_A_VIDEO, messages)
+    if Need.PICTURE in needs and content_type.startswith("audio/"):
+        raise _bad_file(path, Code.NO_VIDEO, messages)
     return VideoFile(path, size, content_type, duration_ms)
 
 
+def _bad_file(path: Path, code: Code, messages: Messages) -> Stop:
+    return Stop(Exit.BAD_FILE, f"{path}: {sentence(code, messages.locale)}", code)
+
+
 def sniff(head: bytes) -> str | None:
-    """Media type by the magic numbers of ISO 14496-12, QuickTime, RIFF and EBML."""
+    """Media type by the magic numbers of ISO 14496-12, QuickTime, RIFF, EBML, Ogg, FLAC and MP3."""
     if head[4:8] == b"ftyp":
+        if head[8:12] in SOUND_BRANDS:
+            return "audio/mp4"
         return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
     if head[4:8] in QUICKTIME_FIRST_BOXES:
         return "video/quicktime"
@@ -59,7 +70,23 @@ def sniff(head: bytes) -> str | None:
         return "video/x-msvideo"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "video/webm" if b"\x42\x82\x84webm" in head else "video/x-matroska"
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "audio/wav"
+    if head[:4] == b"OggS":
+        return "audio/ogg"
+    if head[:4] == b"fLaC":
+        return "audio/flac"
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE6 == 0xE2:  # a frame of layer III
+        return "audio/mpeg"
     return None
+
+
+def _behind_tag(file: BinaryIO, head: bytes) -> bytes:
+    """What comes behind an ID3v2 tag, which may stand in front of MP3 and FLAC: its length is in four times 7 bits."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return head
+    file.seek(10 + sum((head[9 - place] & 0x7F) << 7 * place for place in range(4)))
+    return file.read(4096).lstrip(b"\0")
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None]) -> str:

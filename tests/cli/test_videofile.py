@@ -7,6 +7,9 @@ import pytest
 from cli.exits import Exit, Stop
 from cli.messages import Messages
 from cli.videofile import inspect
+from contracts.errors import Code
+from contracts.kinds.base import Need
+from dev.clips import sounds
 from dev.clips.good import clip_avi, clip_fragmented, clip_mkv, clip_pcm_mov, clip_plain, clip_webm
 from dev.clips.packaged import packaged
 
@@ -56,3 +59,31 @@ def test_what_is_no_video_file_is_refused_before_anything_is_sent(tmp_path: Path
         inspect(path, EN)
     assert raised.value.exit is exit
     assert str(path) in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("make", "content_type", "duration_ms"),
+    [
+        (sounds.clip_m4a, "audio/mp4", 2000),
+        (sounds.clip_mp3, "audio/mpeg", None),
+        (sounds.clip_bare_mp3, "audio/mpeg", None),
+        (sounds.clip_mp3_with_cover, "audio/mpeg", None),
+        (sounds.clip_mp3_behind_padding, "audio/mpeg", None),
+        (sounds.clip_wav, "audio/wav", None),
+        (sounds.clip_flac, "audio/flac", None),
+        (sounds.clip_tagged_flac, "audio/flac", None),
+        (sounds.clip_opus, "audio/ogg", None),
+        (sounds.clip_vorbis, "audio/ogg", None),
+        (sounds.clip_sound_webm, "video/webm", None),
+    ],
+)
+def test_a_recording_is_announced_as_what_it_is_unless_a_picture_is_needed(
+    tmp_path: Path, make, content_type: str, duration_ms: int | None
+):
+    clip = make(tmp_path).rename(tmp_path / "clip.dat")
+    found = inspect(clip, EN, frozenset({Need.SOUND}))
+    assert (found.content_type, found.duration_ms) == (content_type, duration_ms)
+    if content_type.startswith("audio/"):
+        with pytest.raises(Stop) as raised:
+            inspect(clip, EN, frozenset({Need.PICTURE}))
+        assert (raised.value.exit, raised.value.code) == (Exit.BAD_FILE, Code.NO_VIDEO)
