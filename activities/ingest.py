@@ -12,7 +12,7 @@ from activities.reporting import Reporter, from_thread
 from activities.rooms import Rooms
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
-from contracts.kinds import KINDS
+from contracts.kinds import KINDS, needs
 from contracts.media import Artifact, MediaInfo
 from contracts.pricing import Quote
 from contracts.timing import ENGINE_STALL
@@ -32,7 +32,8 @@ class IngestActivities:
 
     @activity.defn(name="ingest")
     async def ingest(self, job: JobInput) -> Ingested:
-        """Raises the codes under "what is wrong with a file"; the upload is then marked rejected."""
+        """Raises the codes under "what is wrong with a file"; the upload is then marked rejected, unless it only lacks
+        what this kind needs."""
         video, quoted = await self._open(job)
         reporter = Reporter(self._rooms.database, job.job_id, status=JobStatus.INGESTED)
         try:
@@ -68,6 +69,7 @@ class IngestActivities:
                 info, source = await self._fetch_and_probe(video, folder / "source", reporter)
             async with self._rooms.database.transaction() as session:
                 await videos.mark_ready(session, video.id, info, source)
+        needs.judge(KINDS[job.kind], info)  # only now: what does not do for this kind may do for another
         await reporter.finish(STAGE, saga_step="ingest")
         measured = KINDS[job.kind].quote(job.params, info.duration_ms, "measured", first=quoted)
         return Ingested(info=info, source=source, credits=measured.credits)

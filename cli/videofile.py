@@ -17,6 +17,7 @@ from contracts.errors import Code, sentence
 from contracts.kinds.base import Need
 
 CHUNK_BYTES = 1024**2
+TAGS_MAX = 100
 BOXES_MAX = 1000
 """Top-level boxes looked at; a recording has a handful."""
 BOXED = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
@@ -41,7 +42,7 @@ def inspect(path: Path, messages: Messages, needs: frozenset[Need] = frozenset()
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(4096)
-            content_type = sniff(_behind_tag(file, head))
+            content_type = sniff(_behind_tags(file, head))
             duration_ms = _duration_ms(file) if content_type in BOXED else None
     except OSError as error:
         raise Stop(Exit.USAGE, messages("no_file", path=path)) from error
@@ -81,12 +82,16 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def _behind_tag(file: BinaryIO, head: bytes) -> bytes:
-    """What comes behind an ID3v2 tag, which may stand in front of MP3 and FLAC: its length is in four times 7 bits."""
-    if head[:3] != b"ID3" or len(head) < 10:
-        return head
-    file.seek(10 + sum((head[9 - place] & 0x7F) << 7 * place for place in range(4)))
-    return file.read(4096).lstrip(b"\0")
+def _behind_tags(file: BinaryIO, head: bytes) -> bytes:
+    """What comes behind the ID3v2 tags that may stand in front of MP3 and FLAC: a length is in four times 7 bits."""
+    position = 0
+    for _ in range(TAGS_MAX):
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
+        position += 10 + sum((head[9 - place] & 0x7F) << 7 * place for place in range(4))
+        file.seek(position)
+        head = file.read(4096)
+    return head.lstrip(b"\0") if position else head
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None]) -> str:

@@ -14,7 +14,7 @@ from api.services import Services
 from contracts import pricing
 from contracts.errors import Code, EchoError
 from contracts.ids import JobId, PurchaseId, UserId, VideoId
-from contracts.kinds import KINDS
+from contracts.kinds import KINDS, needs
 from contracts.pricing import Quote
 from contracts.settings import Settings
 from db import purchases, tables, tables_money, videos
@@ -54,6 +54,8 @@ async def open_requested(
         found = await videos.find_duplicate(session, caller.user_id, upload.sha256) if upload.sha256 else None
         duplicate = found is not None
         video = found or await _announced(session, upload, caller.user_id, settings)
+    if video.info is not None:
+        needs.judge(KINDS[request.kind], video.info)
     user, job_id = await _user(session, caller), JobId(new_id("job"))
     quote = quote or quote_of(request, video)
     charge = None

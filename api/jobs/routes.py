@@ -54,6 +54,8 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
             Code.FORBIDDEN,
             Code.CREDITS_SHORT,
             Code.VIDEO_NOT_READY,
+            Code.NO_VIDEO,
+            Code.NO_AUDIO,
             Code.UPLOAD_TOO_LARGE,
             Code.TOO_LONG,
             Code.PROVIDER_NOT_OFFERED,

@@ -20,7 +20,11 @@ from contracts.media import MediaInfo
 from contracts.payments import Checkout, Provider, PurchaseStatus, RefundTo
 from contracts.pricing import Quote
 
-ContentType = Literal["video/mp4", "video/quicktime", "video/x-msvideo", "video/x-matroska", "video/webm"]
+ContentType = Literal[
+    "video/mp4", "video/quicktime", "video/x-msvideo", "video/x-matroska", "video/webm",
+    "audio/mpeg", "audio/mp4", "audio/x-m4a", "audio/wav", "audio/x-wav", "audio/flac", "audio/x-flac", "audio/ogg",
+]  # fmt: skip
+"""Each of them is in `media.sniff.DECLARED`."""
 DURATION_MS_MAX = 24 * 3600 * 1000
 BYTES_MAX = 5 * 1024**4
 """S3's largest object; the platform's own limit is a setting and answers `upload_too_large`."""

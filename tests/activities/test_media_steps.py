@@ -33,10 +33,17 @@ class Uploaded:
 
 
 async def upload(
-    house: House, file: Path, *, announced: int | None = None, sha256: str | None = None, store: bool = True
+    house: House,
+    file: Path,
+    *,
+    announced: int | None = None,
+    sha256: str | None = None,
+    store: bool = True,
+    content_type: str = "video/mp4",
+    kind: str = "enhance",
 ) -> Uploaded:
     """A job whose source is `file`, announced with these facts, as a client's upload leaves it."""
-    job = await house.open_job()
+    job = await house.open_job(kind=kind)
     key = f"raw/{job.user_id}/{job.video_id}/source"
     if store:
         body = file.read_bytes()
@@ -45,11 +52,15 @@ async def upload(
         )
     async with house.rooms.database.transaction() as session:
         await session.execute(
-            text("UPDATE videos SET object_key = :key, bytes = :bytes, sha256 = :sha WHERE id = :id"),
+            text(
+                "UPDATE videos SET object_key = :key, bytes = :bytes, sha256 = :sha, content_type = :type"
+                " WHERE id = :id"
+            ),
             {
                 "key": key,
                 "bytes": announced or file.stat().st_size,
                 "sha": sha256,
+                "type": content_type,
                 "id": job.video_id,
             },
         )
@@ -104,7 +115,8 @@ async def test_a_checked_source_is_not_fetched_again(house: House, clip: Callabl
     ("name", "facts", "code"),
     [
         ("random_bytes", {}, Code.NOT_A_VIDEO),
-        ("audio_only", {}, Code.NO_VIDEO_STREAM),
+        ("nothing_in_it", {}, Code.NO_VIDEO_STREAM),
+        ("mp3", {}, Code.TYPE_MISMATCH),
         ("external_reference", {}, Code.EXTERNAL_REFERENCE),
         ("plain", {"announced": 5}, Code.SIZE_MISMATCH),
         ("plain", {"sha256": "0" * 64}, Code.HASH_MISMATCH),
@@ -124,6 +136,38 @@ async def test_a_bad_upload_is_rejected_with_its_code_and_leaves_no_file(
     assert (video.state, video.rejected_code) == (VideoState.REJECTED, code)
     scratch = house.settings.work_dir / "scratch"
     assert not scratch.exists() or list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "kind", "code"),
+    [
+        ("mp3_with_cover", "audio/mpeg", "enhance", Code.NO_VIDEO),
+        ("silent", "video/mp4", "music", Code.NO_AUDIO),
+    ],
+)
+async def test_a_file_that_lacks_what_one_kind_needs_stays_ready_for_others(
+    house: House, clip: Callable[[str], Path], name: str, content_type: str, kind: str, code: Code
+) -> None:
+    up = await upload(house, clip(name), content_type=content_type, kind=kind)
+    for _ in range(2):  # the second time it is a checked source
+        with pytest.raises(EchoError) as raised:
+            await ingest(house, up.job)
+        assert (raised.value.code, raised.value.retryable) == (code, False)
+        video = await video_of(house, up.job)
+        assert (video.state, video.rejected_code) == (VideoState.READY, None)
+    assert video.info is not None
+    other = await house.open_job(kind="music" if kind == "enhance" else "enhance")
+    async with house.rooms.database.transaction() as session:
+        await session.execute(
+            text("UPDATE videos SET object_key = :key, bytes = :bytes, content_type = :type WHERE id = :id"),
+            {
+                "key": up.key,
+                "bytes": clip(name).stat().st_size,
+                "type": content_type,
+                "id": other.video_id,
+            },
+        )
+    assert (await ingest(house, other)).info == video.info
 
 
 async def test_the_pipeline_makes_a_verified_result_and_no_segment_twice(

@@ -9,7 +9,7 @@ from api.jobs.schemas import JobRequest
 from contracts.ids import JobId, VideoId
 from contracts.jobs import Attention, JobStatus
 from contracts.kinds import KINDS
-from contracts.media import Artifact
+from contracts.media import Artifact, AudioInfo
 from contracts.settings import Settings
 from contracts.video_job import StatusChange
 from db import jobs, progress, videos
@@ -30,6 +30,8 @@ from tests.api.acts import (
 )
 from tests.api.serving import served
 
+SONG = AudioInfo(codec="mp3", sample_rate=44100, channels=2, start_s=Fraction(0), duration_s=Fraction(61))
+
 
 async def history_of(client: Client, job_id: str) -> list[str]:
     """Types of the events in the history of a job's workflow."""
@@ -37,9 +39,13 @@ async def history_of(client: Client, job_id: str) -> list[str]:
     return [event.WhichOneof("attributes") or "" async for event in handle.fetch_history_events()]
 
 
-async def check_source(database: Database, job: dict, content: bytes = CONTENT) -> str:
+async def check_source(
+    database: Database, job: dict, content: bytes = CONTENT, *, sound_only: bool = False
+) -> str:
     """What the ingest step records of a job's source, whose SHA-256 it returns."""
     info = media_info(content, Fraction(61))
+    if sound_only:
+        info = info.model_copy(update={"container": "mp3", "video": None, "audio": (SONG,)})
     async with database.transaction() as session:
         row = await jobs.get_job(session, JobId(job["id"]))
         assert row is not None
@@ -152,6 +158,31 @@ async def test_another_users_file_is_never_offered(
 
     assert job["duplicate"] is False
     assert job["upload"] is not None
+
+
+async def test_a_source_that_lacks_what_a_kind_needs_is_refused_before_anything_is_held(
+    alice: Person, database: Database
+) -> None:
+    sound, picture = (
+        await create_job(alice, upload_request(content_type="audio/mpeg")),
+        await create_job(alice),
+    )
+    sha256 = await check_source(database, sound, b"song", sound_only=True)
+    await check_source(database, picture)
+    before = (await alice.get("/v1/credits/balance")).json()
+
+    for kind, source, code in [
+        ("enhance", {"video_id": sound["source_video_id"]}, "no_video"),
+        ("enhance", upload_request(sha256=sha256)["source"], "no_video"),
+        ("music", {"video_id": picture["source_video_id"]}, "no_audio"),
+    ]:
+        refused = await alice.post("/v1/jobs", json={"kind": kind, "source": source}, headers=key())
+        assert_problem(refused, 422, code)
+
+    assert (await alice.get("/v1/credits/balance")).json() == before
+    shown = (await alice.get(f"/v1/videos/{sound['source_video_id']}")).json()
+    assert (shown["state"], shown["info"]["container"], shown["info"]["video"]) == ("ready", "mp3", None)
+    assert shown["info"]["audio"][0]["codec"] == "mp3"
 
 
 async def test_a_job_takes_an_existing_video_once_it_was_checked(alice: Person, database: Database) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from api.jobs.schemas import ContentType
 from cli.exits import Exit, Stop
 from cli.messages import Messages
 from cli.videofile import inspect
@@ -29,6 +31,7 @@ EN = Messages("en")
 def test_a_real_clip_is_announced_as_what_it_is_whatever_its_name(tmp_path: Path, make, content_type: str):
     clip = make(tmp_path).rename(tmp_path / "clip.dat")
     found = inspect(clip, EN)
+    assert content_type in get_args(ContentType)
     assert (found.content_type, found.bytes) == (content_type, clip.stat().st_size)
 
 
@@ -82,6 +85,7 @@ def test_a_recording_is_announced_as_what_it_is_unless_a_picture_is_needed(
 ):
     clip = make(tmp_path).rename(tmp_path / "clip.dat")
     found = inspect(clip, EN, frozenset({Need.SOUND}))
+    assert content_type in get_args(ContentType)
     assert (found.content_type, found.duration_ms) == (content_type, duration_ms)
     if content_type.startswith("audio/"):
         with pytest.raises(Stop) as raised:

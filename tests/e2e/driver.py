@@ -21,7 +21,8 @@ from workflows.client import connect
 
 SETTLED = {"SUCCEEDED", "FAILED", "CANCELED", "EXPIRED"}
 CONTENT_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
-                 ".mkv": "video/x-matroska", ".webm": "video/webm"}  # fmt: skip
+                 ".mkv": "video/x-matroska", ".webm": "video/webm", ".m4a": "audio/mp4", ".mp3": "audio/mpeg",
+                 ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}  # fmt: skip
 WAIT_S = 240
 """A job of a small clip takes seconds; with a server killed under it, up to the heartbeat time-outs."""
 

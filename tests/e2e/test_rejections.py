@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.clips import BAD
+from dev.clips import BAD, SOUNDS
 from dev.clips.bad import REFUSALS
 from dev.platform import Platform
 from dev.stack import BUCKET
@@ -29,6 +29,22 @@ async def test_a_bad_file_is_rejected_with_its_code_and_its_hold_released(
         assert ended["credit_effect"] == "released"
         assert any("가" <= letter <= "힣" for letter in korean.json()["failure"]["message"])
         await fan.until(job["id"], lambda _: not objects_of(platform, job))
+
+
+async def test_a_song_cannot_be_enhanced_and_costs_nothing_but_stays_for_other_kinds(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async with customer(platform, credits=10) as fan:
+        job = await fan.start(SOUNDS["mp3_with_cover"](tmp_path))
+        ended = await fan.wait(job["id"])
+        source = (await fan.http.get(f"/v1/videos/{job['source_video_id']}")).json()
+        again = await fan.post("/v1/jobs", {"kind": "enhance", "source": {"video_id": source["id"]}})
+        assert await fan.balance() == (10, 0)
+    assert (ended["status"], ended["failure"]["code"]) == ("FAILED", "no_video"), ended
+    assert (ended["credit_effect"], ended["attention"]) == ("released", None)
+    assert (source["state"], source["info"]["video"]) == ("ready", None)
+    assert (again.status_code, again.json()["code"]) == (422, "no_video")
+    assert await books_violations(platform) == []
 
 
 async def test_an_empty_file_is_refused_before_any_upload(platform: Platform, tmp_path: Path) -> None:

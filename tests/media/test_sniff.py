@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from api.jobs.schemas import ContentType
 from contracts.errors import Code, EchoError
-from media.sniff import sniff
+from media.sniff import DECLARED, sniff
 
 
 @pytest.mark.parametrize(
@@ -125,6 +128,10 @@ def test_tags_and_covers_that_would_fill_the_memory_are_refused(tmp_path):
 )
 def test_a_declared_type_that_agrees_passes(clip, name, declared):
     sniff(clip(name), declared)
+
+
+def test_every_type_that_an_upload_may_declare_stands_for_a_container():
+    assert set(get_args(ContentType)) <= set(DECLARED)
 
 
 @pytest.mark.parametrize(
