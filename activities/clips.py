@@ -174,7 +174,7 @@ def _choice(position: int, spec: ClipSpec, music: Music | None, request: ChooseR
     if spec.length is not None and music is None:
         assert request.no_music is not None
         raise EchoError(Code(request.no_music))
-    start_s, end_s = ranges.chosen(spec, music, float(request.info.video.duration_s))
+    start_s, end_s = ranges.chosen(spec, music, float(request.info.picture.duration_s))
     cut = Cut(start_s=start_s, end_s=end_s, format=spec.format, bytes_max=spec.bytes_max, fade_s=FADE_S)
     return Choice(position=position, type=section_type(music, start_s, end_s), cut=cut)
 

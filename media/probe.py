@@ -21,7 +21,7 @@ from media.limits import judge_headers, judge_picture, too_long
 from media.manifest import sha256_file
 from media.opening import VIDEO_CODECS, audio_streams, codec_name, find_video, language, open_media
 from media.progress import Progress, silent
-from media.sampling import Sample, decode_samples, decode_sounds
+from media.sampling import Sample, decode_samples, decode_sound
 from media.scan import judge_completeness, scan
 from media.sniff import sniff
 from media.timeline import FrameTimes, SoundTimes
@@ -57,7 +57,7 @@ def probe(
         judge_completeness(container, picture, found, sniffed)
         if picture is None or found.frames is None:
             video = None
-            decode_sounds(path, sniffed.container)
+            decode_sound(path, sniffed.container, found.first_heard)
         else:
             sample = decode_samples(path, sniffed.container, limits)
             video = _video_info(picture, found.frames, sample, limits)

@@ -76,10 +76,10 @@ def decode_samples(path: Path, name: ContainerName, limits: MediaLimits) -> Samp
     return sample
 
 
-def decode_sounds(path: Path, name: ContainerName) -> None:
-    """Of a recording without picture, the first track. Raises EchoError as `decode_samples` does."""
+def decode_sound(path: Path, name: ContainerName, stream_index: int) -> None:
+    """Of one track of a recording without picture. Raises EchoError CORRUPT as `decode_samples` does."""
     with open_media(path, name) as container:
-        track = audio_streams(container)[0]
+        track = next(track for track in audio_streams(container) if track.index == stream_index)
         tally = _Tally()
         _decode(container, track, FRAMES_AT_START, tally)
         _decode_inside(container, track, tally)

@@ -42,6 +42,11 @@ class Scan:
     """Why the demuxer gave up before the end, if it did."""
 
     @property
+    def first_heard(self) -> int:
+        """Index of the first stream with sound in it."""
+        return next(track.index for track, times in self.sounds if times.start_s is not None)
+
+    @property
     def reach_s(self) -> float:
         """Time of the last picture or sound."""
         ends = [float(times.end_s) for _, times in self.sounds if times.end_s is not None]

@@ -39,6 +39,18 @@ DECLARED: dict[str, tuple[ContainerName, ...]] = {
 Whether there is a picture inside is not the type's to say: phones call a recording of sound `video/mp4` as well."""
 UNDECLARED = ("", "application/octet-stream")
 
+FAMILIES = {
+    "mp4": isobmff,
+    "mov": isobmff,
+    "mkv": ebml,
+    "webm": ebml,
+    "avi": riff,
+    "mp3": mpeg,
+    "wav": wave,
+    "flac": flac,
+    "ogg": ogg,
+}
+
 STILL_BRANDS = {b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"avif", b"avis", b"crx "}
 MOVIE_ATOMS = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 """First atoms of QuickTime files from before `ftyp` existed."""
@@ -89,19 +101,6 @@ def sniff(path: Path, declared_type: str | None = None) -> Sniffed:
         container = _container(file, size)
         _compare(container, declared_type)
         return Sniffed(container, FAMILIES[container].inspect(file, size))
-
-
-FAMILIES = {
-    "mp4": isobmff,
-    "mov": isobmff,
-    "mkv": ebml,
-    "webm": ebml,
-    "avi": riff,
-    "mp3": mpeg,
-    "wav": wave,
-    "flac": flac,
-    "ogg": ogg,
-}
 
 
 def _container(file: BinaryIO, size: int) -> ContainerName:

@@ -153,8 +153,8 @@ async def test_a_file_that_lacks_what_one_kind_needs_stays_ready_for_others(
         with pytest.raises(EchoError) as raised:
             await ingest(house, up.job)
         assert (raised.value.code, raised.value.retryable) == (code, False)
-        video = await video_of(house, up.job)
-        assert (video.state, video.rejected_code) == (VideoState.READY, None)
+    video = await video_of(house, up.job)
+    assert (video.state, video.rejected_code) == (VideoState.READY, None)
     assert video.info is not None
     other = await house.open_job(kind="music" if kind == "enhance" else "enhance")
     async with house.rooms.database.transaction() as session:
