@@ -36,7 +36,7 @@ class UploadSpec(Body):
     filename: Line = Field(examples=["stage.mp4"])
     bytes: int = Field(ge=1, le=BYTES_MAX, examples=[48_213_004])
     content_type: ContentType = Field(examples=["video/mp4"])
-    """Of the container. A job whose kind needs a picture, or sound, ends with `no_video` or `no_audio` when the file has
+    """Of the container. A job whose kind needs a picture, or sound, ends with `no_video` or `no_audio` when there is
     none. The file stays for jobs of other kinds."""
     sha256: Sha256 | None = None
     """Hex. Checked when given; a file that the user has already uploaded is then not uploaded again."""
