@@ -115,6 +115,8 @@ def _descend(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[E
 
 
 def _number(file: BinaryIO, element: Element) -> float:
+    if element.end == UNKNOWN:  # only masters may be of unknown size
+        return 0.0
     file.seek(element.start)
     data = file.read(min(element.end - element.start, 8))
     if element.id == DURATION:

@@ -89,6 +89,13 @@ def test_headers_of_sound_that_do_not_hold_are_refused_before_ffmpeg_sees_them(t
     assert caught.value.code == code
 
 
+def test_a_matroska_number_of_unknown_size_says_nothing(tmp_path):
+    segment = b"\x15\x49\xa9\x66\x83" + b"\x44\x89\xff"
+    path = tmp_path / "odd.mkv"
+    path.write_bytes(b"\x1a\x45\xdf\xa3\x8b\x42\x82\x88matroska" + b"\x18\x53\x80\x67\x88" + segment)
+    assert sniff(path).headers.duration_s == 0
+
+
 def test_tags_and_covers_that_would_fill_the_memory_are_refused(tmp_path):
     tag = b"ID3\x04\0\0\x20\0\0\0"
     cover = b"\x06\xff\xff\xff" + b"\0" * 0xFFFFFF
