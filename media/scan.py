@@ -111,8 +111,10 @@ def _add_sound(times: SoundTimes, packet: Packet, limits: MediaLimits) -> None:
     skip, padding = skip_and_padding(packet)
     times.add(packet.pts, packet.duration or 0, skip, padding)
     # A track is as long as its picture, and its last packet a little longer.
-    if times.duration_s > limits.duration_s_max + HEADER_ROUNDING_S:
-        raise too_long(float(times.duration_s), limits)
+    assert times.start_s is not None
+    heard_s = (packet.pts + (packet.duration or 0)) * float(times.time_base) - float(times.start_s)
+    if heard_s > limits.duration_s_max + HEADER_ROUNDING_S:
+        raise too_long(heard_s, limits)
 
 
 def judge_completeness(

@@ -78,15 +78,25 @@ class SoundTimes:
         self.time_base = time_base
         self.sample_rate = sample_rate
         self.start_s: Fraction | None = None
-        self.end_s: Fraction | None = None
+        self._end_pts: int | None = None
+        """Of packets without padding, which are nearly all: whole numbers are quick to compare."""
+        self._padded_end_s: Fraction | None = None
 
     def add(self, pts: int, duration: int, skip_samples: int, padding_samples: int) -> None:
         """`skip_samples` and `padding_samples` as in FFmpeg's AV_PKT_DATA_SKIP_SAMPLES, 0 without it."""
-        start = pts * self.time_base
         if self.start_s is None:
-            self.start_s = self._settle(start + Fraction(skip_samples, self.sample_rate))
-        end = self._settle(start + duration * self.time_base - Fraction(padding_samples, self.sample_rate))
-        self.end_s = max(self.end_s or end, end)
+            self.start_s = self._settle(pts * self.time_base + Fraction(skip_samples, self.sample_rate))
+        end_pts = pts + duration
+        if not padding_samples:
+            self._end_pts = end_pts if self._end_pts is None else max(self._end_pts, end_pts)
+            return
+        end_s = self._settle(end_pts * self.time_base - Fraction(padding_samples, self.sample_rate))
+        self._padded_end_s = end_s if self._padded_end_s is None else max(self._padded_end_s, end_s)
+
+    @property
+    def end_s(self) -> Fraction | None:
+        whole = None if self._end_pts is None else self._end_pts * self.time_base
+        return max((end for end in (whole, self._padded_end_s) if end is not None), default=None)
 
     @property
     def duration_s(self) -> Fraction:
