@@ -179,4 +179,4 @@ def _info(video: Video) -> MediaInfo:
 
 
 def _duration_s(info: MediaInfo) -> float:
-    return float(info.video.duration_s)
+    return float(info.picture.duration_s)
