@@ -19,7 +19,8 @@ from contracts.clip_steps import Choice, Choices, ChooseRequest, ClipsFinish, Cu
 from contracts.errors import Code, EchoError
 from contracts.kinds import CLIP
 from contracts.kinds.clip import ClipFailed, ClipFile, ClipMade, Clips, ClipSpec, Cut
-from contracts.kinds.music import Music, SectionType
+from contracts.kinds.music import Music
+from contracts.kinds.sections import type_within, with_sections
 from contracts.media import Artifact
 from contracts.timing import ENGINE_STALL
 from contracts.video_job import PipelineResult
@@ -77,7 +78,7 @@ class ClipActivities:
         else:
             return None
         music = await asyncio.to_thread(self._rooms.store.get_json, analysis.music.key, Music)
-        return music.model_copy(update={"sections": sections})
+        return with_sections(music, sections)
 
     @activity.defn(name="cut_clip")
     async def cut(self, request: CutRequest) -> ClipMade:
@@ -176,15 +177,4 @@ def _choice(position: int, spec: ClipSpec, music: Music | None, request: ChooseR
         raise EchoError(Code(request.no_music))
     start_s, end_s = ranges.chosen(spec, music, float(request.info.picture.duration_s))
     cut = Cut(start_s=start_s, end_s=end_s, format=spec.format, bytes_max=spec.bytes_max, fade_s=FADE_S)
-    return Choice(position=position, type=section_type(music, start_s, end_s), cut=cut)
-
-
-def section_type(music: Music | None, start_s: float, end_s: float) -> SectionType | None:
-    """Of the section that fills most of the range."""
-    if music is None:
-        return None
-    shared = {
-        section.type: min(end_s, section.end_s) - max(start_s, section.start_s) for section in music.sections
-    }
-    most = max(shared, key=lambda type_: shared[type_], default=None)
-    return most if most is not None and shared[most] > 0 else None
+    return Choice(position=position, type=music and type_within(music.sections, start_s, end_s), cut=cut)

@@ -22,6 +22,7 @@ from api.idempotency import REPLAYED_HEADER
 from api.jobs import results
 from api.jobs import routes as jobs
 from api.middleware import REQUEST_ID_HEADER, BodyLimit, RequestContext
+from api.music import routes as music
 from api.openapi import DESCRIPTION, TAGS, allowed_methods, document
 from api.ops import routes as ops
 from api.payments import routes as payments
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     v1 = APIRouter(prefix="/v1")
-    products = (clips, clip_files, shares)
+    products = (music, clips, clip_files, shares)
     customers = (jobs, results, events, videos, uploads, *products, payments, credits_, users)
     staff = (support, journal, lists, sagas, reconciliations, corrections, admin)
     for module in (*customers, *staff, webhooks):

@@ -34,6 +34,11 @@ class Links:
         return f"{self.base}/payments/{purchase_id}" + (f"/{leaf}" if leaf else "")
 
 
+def download_name(filename: str, ending: str) -> str:
+    """Of a file that was made from another: `stage.mp4` and `music.json` give `stage-music.json`."""
+    return f"{filename.rpartition('.')[0] or filename}-{ending}"
+
+
 def links_of(connection: HTTPConnection) -> Links:
     """`public_url` when set: behind a proxy the request's own host is not the one that clients see."""
     return Links(services_of(connection).settings.public_url or str(connection.base_url))

@@ -35,6 +35,7 @@ TAGS = [
         "name": "clips",
         "description": "Parts of a video, cut for social media, and links to share them.",
     },
+    {"name": "music", "description": "The structure of a video's music, and its corrections."},
     {"name": "uploads", "description": "Large files in parts, resumable."},
     {"name": "payments", "description": "Buy credits, see purchases and their refunds."},
     {"name": "credits", "description": "Balance, books and prices."},

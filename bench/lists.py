@@ -73,11 +73,14 @@ INSERT INTO refunds (id, purchase_id, credits, amount_krw, reason, status, reque
            CASE WHEN n % 8 < 4 THEN 'goodwill' ELSE 'job_failed' END, 'SUCCEEDED', 'support:kim', 're_' || n, one,
            two, at, at FROM happening WHERE what = 'refund' ORDER BY n;
 INSERT INTO jobs (id, user_id, kind, status, params, video_id, filename, quote, quote_credits, hold_id,
-                  result_video_id, created_at, finished_at)
-    SELECT 'job_' || lpad(to_hex(n), 32, '0'), user_id, CASE WHEN n % 10 < 8 THEN 'enhance' ELSE 'fancam' END,
-           'SUCCEEDED', '{{"scale": 2, "fps": 60, "strength": 1}}', 'vid_' || substr(user_id, 5), 'concert.mp4',
-           '{{"credits": 10, "billed_seconds": 60, "per_minute": 10}}', 10, one, 'vid_' || substr(user_id, 5), at, at
+                  result_key, created_at, finished_at)
+    SELECT 'job_' || lpad(to_hex(n), 32, '0'), user_id, CASE WHEN n % 10 < 8 THEN 'enhance' ELSE 'music' END,
+           'SUCCEEDED', '{{}}', 'vid_' || substr(user_id, 5), 'concert.mp4',
+           '{{"credits": 10, "started_minutes": 1, "credits_per_minute": 10, "basis": "measured"}}', 10, one,
+           'result/' || n, at, at
       FROM happening WHERE what = 'pair' ORDER BY n;
+INSERT INTO results (job_id, key, content_type, bytes, sha256, manifest_key, product, created_at)
+    SELECT id, result_key, 'video/mp4', 1, repeat('0', 64), result_key, '{{}}', created_at FROM jobs;
 
 INSERT INTO transfers (id, kind, unit, amount, user_id, hold_id, job_id, purchase_id, actor, step, workflow_id, run_id,
                        reason, xact, created_at)

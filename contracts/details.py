@@ -20,6 +20,7 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
             ko="장부를 맡은 역할({role})로는 구매하거나 작업을 시작할 수 없습니다. 다른 계정을 쓰세요.",
         ),
     ),
+    Code.PRECONDITION_FAILED: (Words(en="It is at version {version} now.", ko="현재 판은 {version}입니다."),),
     Code.CREDITS_SHORT: (
         Words(
             en="{required} credits are needed, {available} are available. Add credits, then try again.",
@@ -90,6 +91,20 @@ DETAILS: dict[Code, tuple[Words, ...]] = {
         Words(
             en="{announced} were announced, {stored} have arrived.",
             ko="알려준 크기는 {announced}인데 {stored}가 도착했습니다.",
+        ),
+    ),
+    Code.SECTIONS_INVALID: (
+        Words(
+            en="Section {section} (the first is 0) is shorter than {shortest_ms} milliseconds.",
+            ko="{section}번 구간(첫 구간이 0번)이 {shortest_ms}밀리초보다 짧습니다.",
+        ),
+        Words(
+            en="Section {section} (the first is 0) ends after the video, which lasts {duration_s} seconds.",
+            ko="{section}번 구간(첫 구간이 0번)이 영상의 길이 {duration_s}초를 넘습니다.",
+        ),
+        Words(
+            en="Section {section} (the first is 0) begins before the end of the one before it, {begins_before} s.",
+            ko="{section}번 구간(첫 구간이 0번)이 앞 구간이 끝나는 {begins_before}초보다 먼저 시작합니다.",
         ),
     ),
     Code.TOO_LONG: (

@@ -29,6 +29,8 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     CURSOR_INVALID = "cursor_invalid"
+    PRECONDITION_REQUIRED = "precondition_required"
+    PRECONDITION_FAILED = "precondition_failed"
     # Money
     CREDITS_SHORT = "credits_short"
     TRANSFER_CONFLICT = "transfer_conflict"
@@ -82,6 +84,9 @@ class Code(StrEnum):
     SILENT = "silent"
     NO_MUSIC = "no_music"
     TOO_SHORT = "too_short"
+    # Music
+    NOT_ANALYSED = "not_analysed"
+    SECTIONS_INVALID = "sections_invalid"
     # Clips
     RANGE_OUTSIDE = "range_outside"
     CLIP_LONGER_THAN_VIDEO = "clip_longer_than_video"
@@ -167,6 +172,18 @@ ERRORS: dict[Code, ErrorInfo] = {
     ),
     Code.CURSOR_INVALID: ErrorInfo(
         400, False, "The page cursor is not one of this list.", "이 목록의 페이지 커서가 아닙니다."
+    ),
+    Code.PRECONDITION_REQUIRED: ErrorInfo(
+        428,
+        False,
+        "Say in If-Match which version you have changed: the ETag with which you read it.",
+        "바꾼 판의 ETag를 If-Match 헤더로 함께 보내 주세요.",
+    ),
+    Code.PRECONDITION_FAILED: ErrorInfo(
+        412,
+        False,
+        "It was changed since you read it; nothing was written. Read it again and repeat your change.",
+        "읽은 뒤에 내용이 바뀌어 저장하지 않았습니다. 다시 읽고 변경해 주세요.",
     ),
     Code.CREDITS_SHORT: ErrorInfo(402, False, "Not enough credits.", "크레딧이 부족합니다."),
     Code.TRANSFER_CONFLICT: ErrorInfo(
@@ -380,6 +397,18 @@ ERRORS: dict[Code, ErrorInfo] = {
         False,
         "The file points to other files or addresses; send the video itself.",
         "다른 파일이나 주소를 가리키는 파일입니다. 영상 자체를 올려 주세요.",
+    ),
+    Code.NOT_ANALYSED: ErrorInfo(
+        404,
+        False,
+        "The music of this video has not been analysed yet: start a job of kind `music`.",
+        "아직 음악을 분석하지 않은 영상입니다. `music` 작업을 먼저 시작해 주세요.",
+    ),
+    Code.SECTIONS_INVALID: ErrorInfo(
+        422,
+        False,
+        "Sections follow each other without overlap, inside the video, each at least half a second long.",
+        "구간은 영상 안에서 순서대로, 겹치지 않게, 각각 0.5초 이상이어야 합니다.",
     ),
     Code.RANGE_OUTSIDE: ErrorInfo(
         422, False, "The range lies outside the video.", "선택한 구간이 영상의 범위를 벗어났습니다."

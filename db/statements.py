@@ -118,9 +118,12 @@ async def usage(
 
 
 async def hold_amounts(session: AsyncSession, hold_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Amounts of many holds, resolved ones too, in one query."""
+    """Of many holds in one query: what each holds, and of a resolved one what was captured or released."""
     rows = await session.execute(
-        text("SELECT id, amount FROM transfers WHERE id = ANY(:ids) AND kind = 'hold'"),
+        text("""
+            SELECT h.id, coalesce(r.amount, h.amount) AS amount
+              FROM transfers h LEFT JOIN transfers r ON r.hold_id = h.id
+             WHERE h.id = ANY(:ids) AND h.kind = 'hold'"""),
         {"ids": list(hold_ids)},
     )
     return {row.id: row.amount for row in rows}

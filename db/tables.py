@@ -147,7 +147,6 @@ class Job(Base):
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    """When its segments and plan were deleted from the store."""
 
 
 class Result(Base):

@@ -18,6 +18,7 @@ MEASURES = {
     "contracts/kinds/clip.py": "seconds and places in a picture",
     "contracts/kinds/enhance.py": "frame rates and seconds",
     "contracts/kinds/music.py": "seconds, tempo and shares",
+    "contracts/kinds/sections.py": "seconds and shares",
     "contracts/ranges.py": "seconds",
     "db/engine.py": "seconds of back-off",
     "providers/payments/breaker.py": "seconds of a clock",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth import Caller, CurrentCaller
 from api.jobs import schemas
 from api.jobs.reading import own_job
+from api.links import CurrentLinks, Links, download_name
 from api.problems import responses
 from api.services import CurrentServices, Services
 from api.shapes import JobIdPath
 from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
+from contracts.kinds import KINDS
 from contracts.media import Thumbnail
-from db import tables, videos
-from db.tables import VideoState
+from db import results, tables, videos
+from storage.presign import Presigned
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -27,8 +31,8 @@ LOCATION_HEADER = {"Location": {"schema": {"type": "string", "format": "uri"}}}
 
 @router.get(
     "/{job_id:id}/result",
-    response_model=schemas.Result,
-    summary="The finished video",
+    response_model=schemas.VideoResult | schemas.ProductResult,
+    summary="What a job has made",
     responses={
         200: {"description": "With `Accept: application/json`: where the files are, and what is in them."},
         302: {"description": "To a presigned URL that honours Range.", "headers": LOCATION_HEADER},
@@ -39,35 +43,18 @@ async def result(
     job_id: JobIdPath,
     caller: CurrentCaller,
     services: CurrentServices,
+    links: CurrentLinks,
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
-    video = await _result_video(services, job_id, caller)
-    presigned = services.presigner.get(video.object_key, _result_name(video.filename), video.content_type)
+    """A finished video; of kinds that make none, what they have found or made, as a file and as JSON."""
+    async with services.database.read() as session:
+        job, row, video = await _result(session, job_id, caller)
+    # Videos keep the name that they have had before there were other results.
+    name = "echoshot.mp4" if video is not None else posixpath.basename(row.key)
+    file = services.presigner.get(row.key, download_name(job.filename, name), row.content_type)
     if "application/json" not in accept:
-        return RedirectResponse(presigned.url, 302, headers={"Cache-Control": "no-store"})
-    thumbnails = [
-        schemas.ThumbnailLink(
-            at_percent=thumbnail.at_percent,
-            url=_thumbnail_url(services, thumbnail),
-            width=thumbnail.width,
-            height=thumbnail.height,
-        )
-        for thumbnail in video.thumbnails or ()
-    ]
-    assert video.verified_sha256
-    assert video.info
-    assert video.manifest_key
-    manifest = services.presigner.get(video.manifest_key, "manifest.json", "application/json")
-    body = schemas.Result(
-        video_id=video.id,
-        url=presigned.url,
-        expires_at=presigned.expires_at,
-        bytes=video.bytes,
-        sha256=video.verified_sha256,
-        info=video.info,
-        manifest_url=manifest.url,
-        thumbnails=tuple(thumbnails),
-    )
+        return RedirectResponse(file.url, 302, headers={"Cache-Control": "no-store"})
+    body = _view(services, links, job, row, video, file)
     return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
 
@@ -89,25 +76,64 @@ async def thumbnail(
         schemas.ThumbnailPlace, Query(description="Percent of the duration.")
     ] = schemas.ThumbnailPlace.MIDDLE,
 ) -> Response:
-    video = await _result_video(services, job_id, caller)
-    for candidate in video.thumbnails or ():
+    """Only of kinds that make a video."""
+    async with services.database.read() as session:
+        _, _, video = await _result(session, job_id, caller)
+    for candidate in (video and video.thumbnails) or ():
         if candidate.at_percent == at:
             url = _thumbnail_url(services, candidate)
             return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})
     raise EchoError(Code.NOT_FOUND, f"job {job_id} has no thumbnail at {at} percent")
 
 
-async def _result_video(services: Services, job_id: str, caller: Caller) -> tables.Video:
-    async with services.database.read() as session:
-        job = await own_job(session, job_id, caller)
-        if job.status is not JobStatus.SUCCEEDED:
-            code = Code.JOB_STATE_CONFLICT if job.status.settled else Code.RESULT_NOT_READY
-            raise EchoError(code, f"job {job_id}", {"state": job.status})
-        assert job.result_video_id, "a job succeeds together with its result"
-        video = await videos.get_video(session, job.user_id, job.result_video_id)
-    if video is None or video.state is VideoState.DELETED:
+async def _result(
+    session: AsyncSession, job_id: str, caller: Caller
+) -> tuple[tables.Job, tables.Result, tables.Video | None]:
+    job = await own_job(session, job_id, caller)
+    if job.status is not JobStatus.SUCCEEDED:
+        code = Code.JOB_STATE_CONFLICT if job.status.settled else Code.RESULT_NOT_READY
+        raise EchoError(code, f"job {job_id}", {"state": job.status})
+    row = await results.get(session, job.id)
+    assert row is not None, "a job succeeds together with its result"
+    if row.deleted_at is not None:
         raise EchoError(Code.RESULT_EXPIRED, f"the result of job {job_id} is deleted")
-    return video
+    if job.result_video_id is None:
+        return job, row, None
+    return job, row, await videos.get_video(session, job.user_id, job.result_video_id)
+
+
+def _view(
+    services: Services,
+    links: Links,
+    job: tables.Job,
+    row: tables.Result,
+    video: tables.Video | None,
+    file: Presigned,
+) -> schemas.VideoResult | schemas.ProductResult:
+    manifest = services.presigner.get(row.manifest_key, "manifest.json", "application/json")
+    base = schemas.ResultBase(
+        kind=job.kind,
+        url=file.url,
+        expires_at=file.expires_at,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        content_type=row.content_type,
+        manifest_url=manifest.url,
+    )
+    if video is None:
+        pages = {page: links.video(job.video_id, page) for page in KINDS[job.kind].pages}
+        return schemas.ProductResult(**dict(base), product=row.product, links=pages)
+    assert video.info
+    thumbnails = tuple(
+        schemas.ThumbnailLink(
+            at_percent=thumbnail.at_percent,
+            url=_thumbnail_url(services, thumbnail),
+            width=thumbnail.width,
+            height=thumbnail.height,
+        )
+        for thumbnail in video.thumbnails or ()
+    )
+    return schemas.VideoResult(**dict(base), video_id=video.id, info=video.info, thumbnails=thumbnails)
 
 
 def _thumbnail_url(services: Services, thumbnail: Thumbnail) -> str:
@@ -115,7 +141,3 @@ def _thumbnail_url(services: Services, thumbnail: Thumbnail) -> str:
     return services.presigner.get(
         artifact.key, f"thumbnail-{thumbnail.at_percent}.jpg", artifact.content_type
     ).url
-
-
-def _result_name(filename: str) -> str:
-    return f"{filename.rpartition('.')[0] or filename}-echoshot.mp4"

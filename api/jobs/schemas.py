@@ -162,6 +162,8 @@ class JobBase(View):
     quote: Quote
     credit_effect: CreditEffect
     """What the last change of state did to the credits."""
+    credits: int
+    """How many credits that were; of a job that made a part of what was asked, the price of that part."""
     credits_held: int
     attention: Attention | None
     """Set while the job waits for a person: `funds` for its owner, `fault` for support."""
@@ -240,17 +242,33 @@ class ThumbnailLink(View):
     height: int
 
 
-class Result(View):
-    """The finished video. Every URL works without a token until `expires_at`, and honours Range."""
+class ResultBase(View):
+    """The file that a job has made. Every URL works without a token until `expires_at`, and honours Range."""
 
-    video_id: str
+    kind: str
     url: str
     expires_at: datetime
     bytes: int
     sha256: str
-    info: MediaInfo
+    content_type: str
     manifest_url: str
+
+
+class VideoResult(ResultBase):
+    """A finished video."""
+
+    video_id: str
+    info: MediaInfo
     thumbnails: tuple[ThumbnailLink, ...]
+
+
+class ProductResult(ResultBase):
+    """Of a kind that makes no video, or many."""
+
+    product: dict[str, Any]
+    """What was found or made, as the kind says it."""
+    links: dict[str, str]
+    """Where the source video's page of it is: `music` and `sections`, or `clips`."""
 
 
 class Saga(View):

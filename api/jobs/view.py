@@ -42,8 +42,8 @@ async def job_views(
     session: AsyncSession, jobs: Sequence[Job], links: Links, locale: str
 ) -> tuple[schemas.Job, ...]:
     stages = await events.stages_of(session, [job.id for job in jobs])
-    holds = [job.hold_id for job in jobs if job.hold_id and not job.status.settled]
-    held = await hold_amounts(session, holds) if holds else {}
+    holds = [job.hold_id for job in jobs if job.hold_id]
+    amounts = await hold_amounts(session, holds) if holds else {}
     charged = [job.id for job in jobs if job.purchase_id]
     charges = await purchase_reads.charges_of(session, charged) if charged else {}
     refunds = await purchase_reads.refunds_of(session, [charge.id for charge in charges.values()])
@@ -51,7 +51,7 @@ async def job_views(
         _view(
             job,
             stages.get(job.id) or _undeclared(job.kind),
-            held.get(job.hold_id, 0) if job.hold_id else 0,
+            amounts.get(job.hold_id, 0) if job.hold_id else 0,
             charges.get(job.id),
             refunds[charges[job.id].id] if job.id in charges else (),
             links,
@@ -64,7 +64,7 @@ async def job_views(
 def _view(
     job: Job,
     stages: tuple[Stage, ...],
-    credits_held: int,
+    credits: int,
     purchase: Purchase | None,
     refunds: Sequence[Refund],
     links: Links,
@@ -84,7 +84,8 @@ def _view(
         eta_s=None if job.status.settled else eta_s(stages, job.started_at, datetime.now(UTC)),
         quote=job.quote,
         credit_effect=_credit_effect(job, charge),
-        credits_held=credits_held,
+        credits=credits,
+        credits_held=0 if job.status.settled else credits,
         charge=charge,
         attention=job.attention,
         failure=failure,

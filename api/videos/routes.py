@@ -19,7 +19,7 @@ from api.videos.schemas import Video, VideoPage
 from contracts.errors import Code, EchoError
 from db import jobs, retention, videos
 from db.tables import VideoRole
-from storage.keys import result_prefix, source_prefix
+from storage.keys import music_prefix, result_prefix, source_prefix
 
 router = APIRouter(prefix="/videos", tags=["videos"])
 
@@ -103,5 +103,6 @@ async def delete_video(video_id: VideoIdPath, caller: CurrentCaller, services: C
         else:
             prefix = source_prefix(caller.user_id, video.id)
         # Before the commit: when the store is away nothing has happened and the request can be sent again.
-        await asyncio.to_thread(services.store.delete_prefix, prefix)
+        for belonging in (prefix, music_prefix(video.id)):
+            await asyncio.to_thread(services.store.delete_prefix, belonging)
     return Response(status_code=204)

@@ -33,6 +33,8 @@ class JobKind:
     price: Price
     title_en: str
     title_ko: str
+    pages: tuple[str, ...] = ()
+    """Below `/v1/videos/{id}` of the source: where what was made is found, when the result itself is no video."""
 
     @property
     def defaults(self) -> JobParams | None:

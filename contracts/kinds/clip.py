@@ -192,4 +192,5 @@ CLIP = JobKind(
     price=PerPiece(3, _pieces),
     title_en="Clips",
     title_ko="클립",
+    pages=("clips",),
 )

@@ -164,4 +164,5 @@ MUSIC = JobKind(
     price=PerMinute(1),
     title_en="Music structure",
     title_ko="음악 구조 분석",
+    pages=("music", "sections"),
 )

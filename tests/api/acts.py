@@ -39,9 +39,9 @@ def key() -> dict[str, str]:
     return {"Idempotency-Key": uuid4().hex}
 
 
-def upload_request(content: bytes = CONTENT, **upload: Any) -> dict[str, Any]:
+def upload_request(content: bytes = CONTENT, *, kind: str = "enhance", **upload: Any) -> dict[str, Any]:
     spec = {"filename": "stage.mp4", "bytes": len(content), "content_type": "video/mp4", **upload}
-    return {"kind": "enhance", "source": {"upload": spec}}
+    return {"kind": kind, "source": {"upload": spec}}
 
 
 async def grant(admin: Person, to: Person, credits: int = 100) -> None:
@@ -96,27 +96,36 @@ async def fail(database: Database, job_id: str, code: str = "corrupt") -> None:
         await settlement.release_job(session, release, ORIGIN)
 
 
+async def complete(database: Database, job_id: str, outcome: PipelineResult) -> None:
+    """Register what a running job has made, at its whole price."""
+    async with database.transaction() as session:
+        row = await jobs.get_job(session, JobId(job_id))
+        assert row is not None
+        completed = Complete(job_id=row.id, credits=row.quote_credits, outcome=outcome)
+        await settlement.complete_job(session, completed, ORIGIN)
+
+
+def put(store: Store, object_key: str, content: bytes, content_type: str) -> Artifact:
+    store.client.put_object(Bucket=store.bucket, Key=object_key, Body=content, ContentType=content_type)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Artifact(key=object_key, bytes=len(content), sha256=sha256, content_type=content_type)
+
+
 async def succeed(database: Database, store: Store, job_id: str, result: bytes = b"0123456789") -> None:
     """Run a job and register `result` with three thumbnails, as a pipeline does."""
     await run(database, job_id)
     job = JobId(job_id)
-
-    def put(object_key: str, content: bytes, content_type: str) -> Artifact:
-        store.client.put_object(Bucket=store.bucket, Key=object_key, Body=content, ContentType=content_type)
-        sha256 = hashlib.sha256(content).hexdigest()
-        return Artifact(key=object_key, bytes=len(content), sha256=sha256, content_type=content_type)
-
     digest = hashlib.sha256(result).hexdigest()
 
     def put_all() -> PipelineResult:
         return PipelineResult(
-            result=put(keys.result_key(job, digest), result, "video/mp4"),
+            result=put(store, keys.result_key(job, digest), result, "video/mp4"),
             info=media_info(result),
-            manifest=put(keys.manifest_key(job, digest), b"{}", "application/json"),
+            manifest=put(store, keys.manifest_key(job, digest), b"{}", "application/json"),
             thumbnails=tuple(
                 Thumbnail(
                     at_percent=at,
-                    artifact=put(keys.thumbnail_key(job, digest, at), b"jpeg %d" % at, "image/jpeg"),
+                    artifact=put(store, keys.thumbnail_key(job, digest, at), b"jpeg %d" % at, "image/jpeg"),
                     width=64,
                     height=36,
                 )
@@ -125,12 +134,7 @@ async def succeed(database: Database, store: Store, job_id: str, result: bytes =
             verification=Verification(checks=()),
         )
 
-    outcome = await asyncio.to_thread(put_all)
-    async with database.transaction() as session:
-        row = await jobs.get_job(session, job)
-        assert row is not None
-        complete = Complete(job_id=job, credits=row.quote_credits, outcome=outcome)
-        await settlement.complete_job(session, complete, ORIGIN)
+    await complete(database, job_id, await asyncio.to_thread(put_all))
 
 
 def media_info(content: bytes, duration_s: Fraction = Fraction(61)) -> MediaInfo:

@@ -14,6 +14,7 @@ down_revision = "0013"
 RESULTS = """
 CREATE TABLE results (
     job_id        text COLLATE "C" PRIMARY KEY REFERENCES jobs (id),
+    -- Not unique: what is found out about a video twice may be one file.
     key           text NOT NULL,
     content_type  text NOT NULL,
     bytes         bigint NOT NULL CHECK (bytes >= 0),
