@@ -37,6 +37,8 @@ class Card:
     awaits_payment: bool = False
     refund_krw: int = 0
     """Won on their way back to the card."""
+    free: bool = False
+    """The job costs nothing: there is no hold to speak of."""
 
     def markdown(self) -> str:
         parts = [f"### {self._heading()}", self._money()]
@@ -58,6 +60,8 @@ class Card:
         return heading
 
     def _money(self) -> str:
+        if self.free:
+            return "**크레딧:** 무료 작업\n**Credits:** none, the job is free"
         if self.status.settled:
             if self.credits_captured:
                 taken = self.credits_captured
@@ -107,16 +111,16 @@ class Card:
             )
         if self.fault is not None and self.charge is not None:
             return (
-                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 구간은 유지), "
+                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 부분은 유지), "
                 "`refund`(종료하고 카드로 환불) 또는 `give_up`(종료; 고객이 정한 대로 카드나 크레딧으로 반환).\n"
-                "**To do:** *More Actions → Send an Update*: `retry` (finished segments are kept), `refund` (end the "
+                "**To do:** *More Actions → Send an Update*: `retry` (what is finished is kept), `refund` (end the "
                 "job, all goes back to the card) or `give_up` (end the job, refund as the customer chose)."
             )
         if self.fault is not None:
             return (
-                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 구간은 유지) 또는 "
+                "**할 일:** *More Actions → Send an Update* 에서 `retry`(다시 시도, 끝난 부분은 유지) 또는 "
                 "`give_up`(종료하고 크레딧 반환).\n"
-                "**To do:** *More Actions → Send an Update*: `retry` (finished segments are kept) or "
+                "**To do:** *More Actions → Send an Update*: `retry` (what is finished is kept) or "
                 "`give_up` (end the job, release the credits)."
             )
         return (

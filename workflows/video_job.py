@@ -103,7 +103,7 @@ class VideoJobWorkflow:
         self._charge_announced += 1
 
     @workflow.update(
-        description="다시 시도: 끝난 구간은 유지됩니다. Try the failed step again; finished segments are kept."
+        description="다시 시도: 끝난 부분은 유지됩니다. Try the failed step again; what is finished is kept."
     )
     async def retry(self, request: RetryRequest | None = None) -> str:
         self._decision = request or RetryRequest()
@@ -361,6 +361,7 @@ class VideoJobWorkflow:
             charge=self._charge,
             awaits_payment=self._job.purchase_id is not None and self._charge is None,
             refund_krw=self._settled.refund_krw if self._settled else 0,
+            free=not self._job.quote_credits,
         )
         workflow.set_current_details(card.markdown())
         waits = not self._status.settled and (self._fault is not None or self._short_credits > 0)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from pydantic import TypeAdapter
 from temporalio.client import Client
 
@@ -71,7 +73,7 @@ async def test_a_new_job_holds_its_price_and_says_where_to_upload(alice: Person)
         "credits_per_piece": 0,
         "basis": "declared",
     }
-    assert (job["credit_effect"], job["credits_held"]) == ("held", 20)
+    assert (job["credit_effect"], job["credits"], job["credits_held"]) == ("held", 20, 20)
     assert [stage["name"] for stage in job["stages"]] == ["ingest", "upscale", "interpolate", "mux"]
     assert job["upload"]["method"] == "PUT"
     assert job["duplicate"] is False
@@ -303,18 +305,59 @@ async def test_a_job_whose_workflow_has_ended_is_left_to_the_sweeper_when_cancel
     assert (answer.status_code, answer.json()["credits_held"]) == (202, 10)
 
 
-async def test_a_quote_holds_nothing(alice: Person) -> None:
-    answer = await alice.post("/v1/jobs/quote", json={"kind": "enhance", "duration_ms": 60_001})
+@pytest.mark.parametrize(("kind", "rate"), [("enhance", 10), ("music", 1)])
+async def test_a_quote_by_time_holds_nothing(alice: Person, kind: str, rate: int) -> None:
+    answer = await alice.post("/v1/jobs/quote", json={"kind": kind, "duration_ms": 60_001})
 
     assert answer.json() == {
-        "credits": 20,
+        "credits": 2 * rate,
         "started_minutes": 2,
-        "credits_per_minute": 10,
+        "credits_per_minute": rate,
         "pieces": 0,
         "credits_per_piece": 0,
         "basis": "declared",
     }
     assert (await alice.get("/v1/credits/balance")).json()["held"] == 0
+
+
+@pytest.mark.parametrize("duration_ms", [None, 60_001])
+async def test_a_quote_by_piece_counts_what_is_wished_and_not_the_minutes(
+    alice: Person, duration_ms: int | None
+) -> None:
+    clips = [{"length": 30, "type": "chorus"}, {"length": 15}, {"start": 1.5, "end": 9, "format": "square"}]
+    body = {"kind": "clip", "params": {"clips": clips}, "duration_ms": duration_ms}
+
+    answer = await alice.post("/v1/jobs/quote", json=body)
+
+    assert answer.json() == {
+        "credits": 9,
+        "started_minutes": 0,
+        "credits_per_minute": 0,
+        "pieces": 3,
+        "credits_per_piece": 3,
+        "basis": "assumed" if duration_ms is None else "declared",
+    }
+    assert (await alice.get("/v1/credits/balance")).json()["held"] == 0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        None,
+        {},
+        {"clips": []},
+        {"clips": [{"length": 30}] * 21},
+        {"clips": [{"length": 20}]},
+        {"clips": [{"length": 30, "type": "solo"}]},
+        {"clips": [{"start": 5, "end": 5.5}]},
+        {"clips": [{"start": 5}]},
+    ],
+)
+async def test_a_quote_by_piece_needs_wishes_that_can_be(
+    alice: Person, params: dict[str, Any] | None
+) -> None:
+    body = {"kind": "clip"} | ({} if params is None else {"params": params})
+    assert_problem(await alice.post("/v1/jobs/quote", json=body), 422, "validation_failed")
 
 
 async def test_support_reads_every_job_and_its_saga_but_owns_none(

@@ -21,7 +21,17 @@ async def test_the_price_list_is_the_databases_and_needs_no_token(
     assert shown == [(price.package, price.credits, price.krw, price.id) for price in prices]
     assert [(credits, krw) for _, credits, krw, _ in shown] == [(100, 10_000), (500, 40_000), (1_000, 70_000)]
     assert pricing["charge_krw_per_credit"] == 100
-    assert pricing["kinds"][0]["credits_per_started_minute"] == 10
+
+
+async def test_every_kind_has_a_price_by_time_or_by_piece(anonymous: httpx.AsyncClient) -> None:
+    kinds = (await anonymous.get("/v1/pricing")).json()["kinds"]
+
+    assert [(k["kind"], k["credits_per_started_minute"], k["credits_per_piece"]) for k in kinds] == [
+        ("enhance", 10, None),
+        ("music", 1, None),
+        ("clip", None, 3),
+    ]
+    assert all(k["title_en"] and k["title_ko"] for k in kinds)
 
 
 async def test_the_refund_matrix_is_published_in_both_languages(anonymous: httpx.AsyncClient) -> None:
