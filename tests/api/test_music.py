@@ -6,7 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.ids import JobId
+from contracts.pricing import Quote
+from db import settlement
 from db.engine import Database
+from db.tables import Job, User, Video
 from tests.api.acts import Person, assert_problem, create_job, fail, run, upload_request
 from tests.api.analyses import DURATION_S, STRIP, analyse, analysed_job, check, found_music
 from tests.api.serving import Api
@@ -275,3 +279,30 @@ async def test_a_music_job_without_a_result_says_so(alice: Person, database: Dat
     assert (view["credit_effect"], view["credits"], view["credits_held"]) == ("released", 1, 0)
     assert view["failure"]["code"] == "no_music"
     assert_problem(await alice.get(f"/v1/videos/{job['source_video_id']}/music"), 404, "not_analysed")
+
+
+async def test_a_job_that_costs_nothing_moves_nothing(alice: Person, api: Api, database: Database) -> None:
+    paid = await analysed_job(alice, database, api.services.store)
+    balance = (await alice.get("/v1/credits/balance")).json()
+    await check(database, paid["source_video_id"])
+    async with database.transaction() as session:
+        before = await session.get_one(Job, JobId(paid["id"]))
+        free = await settlement.open_job(
+            session,
+            user=await session.get_one(User, before.user_id),
+            kind="music",
+            params={},
+            video=await session.get_one(Video, before.video_id),
+            quote=Quote(credits=0, basis="measured"),
+            uploaded=True,
+        )
+    path = f"/v1/jobs/{free.id}"
+
+    waiting = (await alice.get(path)).json()
+    await analyse(database, api.services.store, free.id, free.video_id, found_music())
+    ended = (await alice.get(path)).json()
+
+    for view in (waiting, ended):
+        assert (view["credit_effect"], view["credits"], view["credits_held"]) == ("none", 0, 0)
+    assert ended["status"] == "SUCCEEDED"
+    assert (await alice.get("/v1/credits/balance")).json() == balance
