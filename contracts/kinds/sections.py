@@ -18,6 +18,10 @@ SECTION_MS_MIN = 500
 """A bar at 240 bpm has a second; what is shorter is a slip of the finger."""
 SECTIONS_MAX = 500
 """Of one video: two hours of concert have some 300."""
+TIME_S_MAX = 1_000_000.0
+"""Beyond any video; what is far larger has no milliseconds that could be counted."""
+
+Time = Annotated[float, Field(ge=0.0, le=TIME_S_MAX, allow_inf_nan=False, strict=True)]
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=32)]
 
 Found = TypeVar("Found", Music, MusicSummary)
@@ -26,8 +30,8 @@ Found = TypeVar("Found", Music, MusicSummary)
 class SectionEdit(Contract):
     """A section as a person wishes it."""
 
-    start_s: float = Field(ge=0.0, allow_inf_nan=False)
-    end_s: float = Field(ge=0.0, allow_inf_nan=False)
+    start_s: Time
+    end_s: Time
     type: SectionType
     label: Label | None = None
     """Sections of a song with one label are repetitions of each other. None: that of its type in its song."""

@@ -177,6 +177,8 @@ async def test_sections_that_cannot_be_are_refused_with_a_reason(
         {"sections": [{**HALVES[0], "label": "line\nbreak"}]},
         {"sections": [{**HALVES[0], "confidence": 1}]},
         {"sections": [{**HALVES[0], "start_s": -1}]},
+        {"sections": [{**HALVES[0], "end_s": 1e308}]},
+        {"sections": [{**HALVES[0], "end_s": True}]},
         {"sections": [HALVES[0]] * 501},
         {"restore": 0},
     ],
