@@ -17,6 +17,7 @@ from tests.api.cutting import a_video, make
 from tests.api.serving import Api
 
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/videos/{video_id}/sections": {"restore": 1},
     "/v1/videos/{video_id}/uploads/{upload_id}/parts": {"numbers": [1]},
     "/v1/jobs/{job_id}/heartbeat": {"stage": "upscale", "part": 0, "done": 1, "total": 1},
     "/v1/clips/{clip_id}/regenerate": {},
