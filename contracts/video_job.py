@@ -89,7 +89,7 @@ class PipelineResult(Contract):
     verification: Verification = Verification(checks=())
     engines: tuple[EngineUse, ...] = ()
     product: dict[str, Any] = Field(default_factory=dict)
-    """What was found or made, for the database: the kind's own contract as JSON, tens of kilobytes at most."""
+    """What was found or made, for the database: the kind's own contract as JSON; some 100 kB for two hours of music."""
     credits: int | None = None
     """What was earned of the price, when not every piece could be made; at least 1 of a price. None: all."""
 

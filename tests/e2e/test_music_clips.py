@@ -14,7 +14,6 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
-from dev.clips import GOOD
 from dev.clips.writer import Sound, steady, write
 from dev.platform import Platform
 from tests.e2e.driver import Customer, books_violations, customer
@@ -180,20 +179,21 @@ async def test_sound_without_music_is_told_as_such_and_costs_nothing(
         job = await uploaded(fan, film)
         assert (job["status"], job["failure"]["code"], job["credit_effect"]) == ("FAILED", code, "released")
         assert await fan.balance() == (10, 0)
+        if code == "too_short":
+            return  # as the video is for a highlight, too, which is known before a job is taken on
         # A wish by section has the same answer; a range beside it is cut all the same.
         ended, [by_section, by_range] = await clips_of(
             fan, job["source_video_id"], clips=[{"length": 15}, {"start": 1, "end": 3}]
         )
         assert ended["status"] == "SUCCEEDED", ended
-        expected = "clip_longer_than_video" if code == "too_short" else code
-        assert (by_section["state"], by_section["failure"]["code"]) == ("failed", expected)
+        assert (by_section["state"], by_section["failure"]["code"]) == ("failed", code)
         assert by_range["state"] == "ready"
         assert await fan.balance() == (7, 0)
 
 
 async def test_a_video_without_sound_has_no_music_but_can_be_cut(platform: Platform, tmp_path: Path) -> None:
     async with customer(platform, credits=10) as fan:
-        job = await uploaded(fan, GOOD["silent"](tmp_path))
+        job = await uploaded(fan, write(tmp_path / "mute.mp4", steady(600)))
         assert (job["status"], job["failure"]["code"]) == ("FAILED", "no_audio")
         video = job["source_video_id"]
         refused = await fan.post("/v1/clips", {"video_id": video, "length": 15})
@@ -220,7 +220,8 @@ async def test_impossible_ranges_and_lost_sources_are_refused_before_anything_is
     platform: Platform, tmp_path: Path
 ) -> None:
     async with customer(platform, credits=10) as fan:
-        job = await uploaded(fan, GOOD["plain"](tmp_path), "clip", clips=[{"start": 0, "end": 1}])
+        film = write(tmp_path / "short.mp4", steady(90))
+        job = await uploaded(fan, film, "clip", clips=[{"start": 0, "end": 1}])
         video, held = job["source_video_id"], await fan.balance()
         for wish, code in (
             ({"start": 0.9, "end": 0.2}, "validation_failed"),
