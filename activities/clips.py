@@ -18,7 +18,7 @@ from activities.rooms import Rooms
 from contracts.clip_steps import Choice, Choices, ChooseRequest, ClipsFinish, CutRequest
 from contracts.errors import Code, EchoError
 from contracts.kinds import CLIP
-from contracts.kinds.clip import ClipFailed, ClipFile, ClipMade, Clips, ClipSpec, Cut
+from contracts.kinds.clip import SIZE_CAPS, ClipFailed, ClipFile, ClipMade, Clips, ClipSpec, Cut
 from contracts.kinds.music import Music
 from contracts.kinds.sections import type_within, with_sections
 from contracts.media import Artifact
@@ -176,5 +176,6 @@ def _choice(position: int, spec: ClipSpec, music: Music | None, request: ChooseR
         assert request.no_music is not None
         raise EchoError(Code(request.no_music))
     start_s, end_s = ranges.chosen(spec, music, float(request.info.picture.duration_s))
-    cut = Cut(start_s=start_s, end_s=end_s, format=spec.format, bytes_max=spec.bytes_max, fade_s=FADE_S)
+    bytes_max = spec.bytes_max or SIZE_CAPS.get(spec.format)
+    cut = Cut(start_s=start_s, end_s=end_s, format=spec.format, bytes_max=bytes_max, fade_s=FADE_S)
     return Choice(position=position, type=music and type_within(music.sections, start_s, end_s), cut=cut)

@@ -37,6 +37,15 @@ class ClipFormat(StrEnum):
     """16:9, 1920x1080."""
 
 
+SIZE_CAPS: dict[ClipFormat, int] = {
+    ClipFormat.VERTICAL: 100_000_000,
+    ClipFormat.SQUARE: 100_000_000,
+    ClipFormat.LANDSCAPE: 512_000_000,
+}
+"""Bytes that the sites for which a format is made take at least: Instagram 100 MB, X 512 MB (TikTok and YouTube take
+more). Most clips are far below; long ones of busy pictures are coded to fit."""
+
+
 class ClipType(StrEnum):
     INTRO = "intro"
     CHORUS = "chorus"
@@ -71,7 +80,7 @@ class ClipSpec(Contract):
     """With `start`; such a range is cut as it was given, not moved to bars."""
     format: ClipFormat = ClipFormat.ORIGINAL
     bytes_max: int | None = Field(default=None, ge=1_000_000, strict=True)
-    """Largest file that the target takes; None: no bound of its own."""
+    """Largest file that the target takes; None: that of the format."""
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> Self:
