@@ -71,7 +71,7 @@ class IngestActivities:
                 await videos.mark_ready(session, video.id, info, source)
         needs.judge(KINDS[job.kind], info)  # only now: what does not do for this kind may do for another
         await reporter.finish(STAGE, saga_step="ingest")
-        measured = KINDS[job.kind].quote(job.params, info.duration_ms, "measured", first=quoted)
+        measured = KINDS[job.kind].measured(job.params, info, first=quoted)
         return Ingested(info=info, source=source, credits=measured.credits)
 
     async def _fetch_and_probe(

@@ -101,11 +101,6 @@ class MediaInfo(Contract):
             raise EchoError(Code.NO_VIDEO, f"a recording ({self.container}) without picture")
         return self.video
 
-    @property
-    def duration_ms(self) -> int:
-        """What a price goes by: the picture's own duration, else the sound's."""
-        return int((self.duration_s if self.video is None else self.video.duration_s) * 1000)
-
 
 class Check(Contract):
     """One verified fact about a result."""

@@ -140,7 +140,7 @@ def _is_charge(known: tables_money.Purchase, funding: schemas.Funding) -> bool:
 def quote_of(request: schemas.JobRequestBase, video: tables.Video) -> Quote:
     kind = KINDS[request.kind]
     if video.info is not None:
-        return kind.quote(request.params, video.info.duration_ms, "measured")
+        return kind.measured(request.params, video.info)
     return kind.quote(request.params, video.duration_ms, "declared" if video.duration_ms else "assumed")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.base import Contract
+from contracts.media import MediaInfo
 from contracts.pricing import Basis, Price, Quote
 
 
@@ -54,3 +55,11 @@ class JobKind:
     ) -> Quote:
         """Price of a job on a source of so many milliseconds; `first` is its earlier quote, whose rate it keeps."""
         return self.price.quote(self.params.model_validate(params), duration_ms, basis, first=first)
+
+    def measured(
+        self, params: JobParams | dict[str, Any], info: MediaInfo, *, first: Quote | None = None
+    ) -> Quote:
+        """Price on a file that was measured: by its picture, or by all of it for a kind that listens."""
+        whole = Need.SOUND in self.needs or info.video is None
+        duration_s = info.duration_s if whole else info.picture.duration_s
+        return self.quote(params, int(duration_s * 1000), "measured", first=first)
