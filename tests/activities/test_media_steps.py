@@ -36,14 +36,16 @@ async def upload(
     house: House,
     file: Path,
     *,
+    job: JobInput | None = None,
     announced: int | None = None,
     sha256: str | None = None,
     store: bool = True,
     content_type: str = "video/mp4",
     kind: str = "enhance",
 ) -> Uploaded:
-    """A job whose source is `file`, announced with these facts, as a client's upload leaves it."""
-    job = await house.open_job(kind=kind)
+    """`job`, else a new one of the kind, whose source is `file`, announced with these facts, as a client's upload
+    leaves it."""
+    job = job or await house.open_job(kind=kind)
     key = f"raw/{job.user_id}/{job.video_id}/source"
     if store:
         body = file.read_bytes()
