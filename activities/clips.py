@@ -155,7 +155,7 @@ class ClipActivities:
             path = folder / "clips.json"
             path.write_text(clips.model_dump_json(indent=2))
             _, digest = await asyncio.to_thread(sha256_file, path)
-            key = keys.clips_key(request.job_id, digest)
+            key = keys.result_file_key(request.job_id, digest, "clips.json")
             async with from_thread() as beat:
                 listed = await asyncio.to_thread(
                     self._rooms.store.put_file, path, key, "application/json", if_absent=True, progress=beat

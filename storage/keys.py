@@ -2,7 +2,7 @@
 
 raw/<user>/<video>/source                        what a user uploaded
 work/<job>/segments/<fingerprint>/…              gone some hours after the job has settled
-result/<job>/<sha256>/video.mp4, manifest.json   what a user may download, with its thumbnails
+result/<job>/<sha256>/video.mp4, manifest.json … what a user may download, with its thumbnails
 result/<job>/clips/<nn>/<sha256>/clip.mp4, …       each clip with its preview and poster
 music/<video>/<sha256>/music.json, strip.png     what is known of a video's music, for as long as the video
 """
@@ -44,13 +44,18 @@ def result_prefix(job_id: JobId) -> str:
     return f"{RESULT}{_part(job_id)}/"
 
 
+def result_file_key(job_id: JobId, digest: str, name: str) -> str:
+    """`digest` is the result's own SHA-256: attempts that overlap cannot replace each other's files. `name` is that of
+    a file, such as `clips.json`."""
+    return f"{result_prefix(job_id)}{_part(digest)}/{_part(name)}"
+
+
 def result_key(job_id: JobId, digest: str) -> str:
-    """`digest` is the result's own SHA-256: attempts that overlap cannot replace each other's files."""
-    return f"{result_prefix(job_id)}{_part(digest)}/video.mp4"
+    return result_file_key(job_id, digest, "video.mp4")
 
 
 def manifest_key(job_id: JobId, digest: str) -> str:
-    return f"{result_prefix(job_id)}{_part(digest)}/manifest.json"
+    return result_file_key(job_id, digest, "manifest.json")
 
 
 def clip_record_key(job_id: JobId, fingerprint: str) -> str:
@@ -68,10 +73,6 @@ def clip_key(job_id: JobId, position: int, digest: str, name: str) -> str:
     return f"{clip_prefix(job_id, position)}{_part(digest)}/{_part(name)}"
 
 
-def clips_key(job_id: JobId, digest: str) -> str:
-    return f"{result_prefix(job_id)}{_part(digest)}/clips.json"
-
-
 def music_prefix(video_id: VideoId) -> str:
     return f"music/{_part(video_id)}/"
 
@@ -82,7 +83,7 @@ def music_key(video_id: VideoId, digest: str, name: str) -> str:
 
 
 def thumbnail_key(job_id: JobId, digest: str, percent: int) -> str:
-    return f"{result_prefix(job_id)}{_part(digest)}/thumbnail-{percent}.jpg"
+    return result_file_key(job_id, digest, f"thumbnail-{percent}.jpg")
 
 
 def _part(name: str) -> str:

@@ -121,7 +121,7 @@ async def make(
             analysis=analysis,
         )
         content = clips.model_dump_json().encode()
-        key = keys.clips_key(job, hashlib.sha256(content).hexdigest())
+        key = keys.result_file_key(job, hashlib.sha256(content).hexdigest(), "clips.json")
         return clips, put(key, content, "application/json")
 
     clips, listed = await asyncio.to_thread(put_all)
