@@ -1,4 +1,4 @@
-"""Fetches a result into a file that appears only when it is whole and its SHA-256 is right."""
+"""Fetches a file of the store, which appears only when it is whole and its SHA-256 is right."""
 
 from __future__ import annotations
 
@@ -16,33 +16,37 @@ from cli.exits import Exit, Stop
 CHUNK_BYTES = 256 * 1024
 
 
+Find = Callable[[], dict[str, Any]]
+"""Says where a file is now (`url`, which works for a while), and its `bytes` and `sha256`."""
+
+
 def result_of(api: Api, job_id: str) -> dict[str, Any]:
     return api.call("GET", f"/v1/jobs/{job_id}/result", headers={"Accept": "application/json"}).json()
 
 
-def fetch_result(
-    api: Api, job_id: str, result: dict[str, Any], path: Path, on_bytes: Callable[[int], None]
+def fetch_file(
+    api: Api, found: dict[str, Any], find: Find, path: Path, on_bytes: Callable[[int], None]
 ) -> None:
-    """Goes on where an earlier run stopped. Raises `Stop`."""
-    # Named by the hash, so that what is left of another result is never continued.
-    partial = path.with_name(f".{path.name}.{result['sha256'][:16]}.part")
+    """`found`: what `find` has said just now. Goes on where an earlier run stopped. Raises `Stop`."""
+    # Named by the hash, so that what is left of another file is never continued.
+    partial = path.with_name(f".{path.name}.{found['sha256'][:16]}.part")
     backoff = Backoff(api.patience_s)
     with httpx.Client(timeout=TIMEOUT) as store, partial.open("ab") as file:
-        while (done := file.tell()) < result["bytes"]:
+        while (done := file.tell()) < found["bytes"]:
             on_bytes(done)
-            failure = _receive(api, store, result["url"], file, done, on_bytes)
+            failure = _receive(api, store, found["url"], file, done, on_bytes)
             if failure is None:
                 continue
             if file.tell() > done:
                 backoff = Backoff(api.patience_s)
             if not backoff.wait():
                 raise failure
-            result = result_of(api, job_id)  # with a fresh URL, should the old one have expired
+            found = find()  # with a fresh URL, should the old one have expired
         file.flush()
         os.fsync(file.fileno())
     with partial.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != result["sha256"]:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != found["sha256"]:
         partial.unlink()
         raise Stop(Exit.UNREACHABLE, api.messages("download_damaged"))
     os.replace(partial, path)

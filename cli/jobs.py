@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from mimetypes import guess_extension
 from pathlib import Path
 from typing import Any
 
+from cli.clips import save_clips
 from cli.context import Context
+from cli.download import result_of
 from cli.exits import Exit
 from cli.screen import local_time
 from cli.waiting import check_output, fetch, require_success, wait_for
+from contracts.kinds import CLIP
 
 
 def jobs(context: Context, options: Namespace) -> Exit:
@@ -81,7 +85,12 @@ def resume(context: Context, options: Namespace) -> Exit:
 
 
 def download(context: Context, options: Namespace) -> Exit:
-    output = options.output or Path(f"{options.id}.mp4")
+    found = context.api.get(f"/v1/jobs/{options.id}")
+    result = result_of(context.api, options.id)
+    if found["kind"] == CLIP.name:
+        stem = Path(context.api.get(f"/v1/videos/{found['source_video_id']}")["filename"]).stem
+        return save_clips(context, options.id, options.output or Path(), stem, force=options.force).exit
+    output = options.output or Path(f"{options.id}{guess_extension(result['content_type']) or ''}")
     check_output(context, output, force=options.force)
     fetch(context, options.id, output)
     return Exit.OK

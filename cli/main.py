@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cli import credits, finance, jobs, payments
+from cli.clips import clips, seconds
 from cli.context import Context, signed_in
 from cli.enhance import enhance
 from cli.exits import Exit, Stop
 from cli.login import login
 from cli.messages import Messages
+from cli.music import music
 from cli.screen import Screen
 from contracts.jobs import JobStatus
 from contracts.journal.files import FORMATS
 from contracts.kinds import KINDS
+from contracts.kinds.clip import CLIPS_MAX, ClipFormat, ClipType
 from contracts.kinds.enhance import EnhanceParams
+from contracts.kinds.music import HighlightLength
 from contracts.ledger import Bucket
 from contracts.payments import Provider, RefundTo
 
@@ -71,7 +75,15 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         text = t(f"help_{name}")
         made = within.add_parser(name, help=text, description=text, epilog=t("exit_codes"), parents=[common])
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, command=name)
+        return made
+
+    def order(name: str, run: Command) -> argparse.ArgumentParser:
+        made = command(name, run)
+        made.add_argument("source", metavar="FILE|VIDEO", help=t("help_source"))
+        made.add_argument("--charge", metavar="PAYMENT_METHOD", help=t("help_charge"))
+        made.add_argument("--refund-to", choices=[str(one) for one in RefundTo], help=t("help_refund_to"))
+        made.add_argument("--no-wait", dest="wait", action="store_false", help=t("help_no_wait"))
         return made
 
     sub = command("login", login)
@@ -79,17 +91,7 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub.add_argument("--user", metavar="NAME", help=t("help_user"))
     sub.add_argument("--roles", default="", help=t("help_roles"))
 
-    sub = command("enhance", enhance)
-    sub.add_argument("file", type=Path, metavar="FILE")
-    # Wishes that are not stated are left to the platform, whose defaults may improve.
-    sub.add_argument("--scale", type=int, choices=_choices("scale"))
-    sub.add_argument("--fps", choices=_choices("fps"))
-    sub.add_argument("--strength", type=float, metavar="0..1")
-    sub.add_argument("--upscaler", choices=_choices("upscaler"))
-    sub.add_argument("--charge", metavar="PAYMENT_METHOD", help=t("help_charge"))
-    sub.add_argument("--refund-to", choices=[str(one) for one in RefundTo], help=t("help_refund_to"))
-    sub.add_argument("--no-wait", dest="wait", action="store_false", help=t("help_no_wait"))
-    _add_output(sub, t)
+    _add_orders(order, t)
 
     sub = command("jobs", jobs.jobs)
     statuses = [status.lower() for status in JobStatus]
@@ -145,6 +147,39 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     sub.add_argument("--bucket", choices=[str(one) for one in Bucket], default=Bucket.PROMO)
     sub.add_argument("--reason", required=True)
     return parser
+
+
+def _add_orders(order: Callable[[str, Command], argparse.ArgumentParser], t: Messages) -> None:
+    """The commands that make a job; wishes that are not stated are left to the platform, whose defaults may improve."""
+    sub = order("enhance", enhance)
+    sub.add_argument("--scale", type=int, choices=_choices("scale"))
+    sub.add_argument("--fps", choices=_choices("fps"))
+    sub.add_argument("--strength", type=float, metavar="0..1")
+    sub.add_argument("--upscaler", choices=_choices("upscaler"))
+    _add_output(sub, t)
+
+    sub = order("music", music)
+    sub.add_argument("--strip", type=Path, metavar="PNG", help=t("help_strip"))
+    _add_output(sub, t)
+
+    sub = order("clips", clips)
+    sub.add_argument("--length", type=int, choices=get_args(HighlightLength), help=t("help_length"))
+    sub.add_argument("--type", choices=[str(one) for one in ClipType], help=t("help_type"))
+    several = sub.add_mutually_exclusive_group()
+    several.add_argument(
+        "--count", type=int, choices=range(1, CLIPS_MAX + 1), metavar=f"1..{CLIPS_MAX}", help=t("help_count")
+    )
+    several.add_argument("--all", dest="count", action="store_const", const=CLIPS_MAX, help=t("help_all"))
+    sub.add_argument("--start", type=seconds, metavar="S|M:SS", help=t("help_start"))
+    sub.add_argument("--end", type=seconds, metavar="S|M:SS", help=t("help_end"))
+    formats = [str(one) for one in ClipFormat]
+    sub.add_argument(
+        "--format", choices=formats, default=ClipFormat.ORIGINAL.value, help=t("help_clip_format")
+    )
+    sub.add_argument(
+        "-d", "--output-dir", type=Path, default=Path(), metavar="DIR", help=t("help_output_dir")
+    )
+    sub.add_argument("-f", "--force", action="store_true", help=t("help_force"))
 
 
 def _choices(param: str) -> tuple[Any, ...]:

@@ -42,10 +42,11 @@ def open_pending(folder: str, identity: object, body: dict[str, Any]) -> Pending
         return Pending(file, key, body, resumed=False)
 
 
-def pending_job(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:
+def pending_job(api_url: str, user_id: str, path: str, body: dict[str, Any]) -> Pending:
+    upload = body.get("source", {}).get("upload")
     # A renamed or moved file is the same upload: its name is left out.
-    identity = [api_url, user_id, body["kind"], body["params"], body["source"]["upload"]["sha256"]]
-    return open_pending("uploads", [*identity, body["funding"]] if "funding" in body else identity, body)
+    wishes = body | {"source": upload["sha256"]} if upload else body
+    return open_pending("uploads", [api_url, user_id, path, wishes], body)
 
 
 def pending_purchase(api_url: str, user_id: str, body: dict[str, Any]) -> Pending:

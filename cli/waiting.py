@@ -1,11 +1,12 @@
-"""Waiting for a job, and fetching what it made: what `enhance`, `watch` and `download` share."""
+"""Waiting for a job, and saving what it made: what the commands that order, watch and download share."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cli.context import Context
-from cli.download import fetch_result, result_of
+from cli.download import Find, fetch_file, result_of
 from cli.exits import Exit, Stop, exit_of_job
 from cli.follow import Progress, follow
 from contracts.errors import Code, sentence
@@ -66,16 +67,23 @@ def _payment_kept(context: Context, job_id: str) -> bool:
 
 def fetch(context: Context, job_id: str, path: Path) -> None:
     """Download the result of a finished job to `path`."""
+    again = f"echoshot download {job_id} -o {path}"
+    result = save(context, lambda: result_of(context.api, job_id), path, again)
+    context.screen.document("result", {"job_id": job_id, "path": str(path.resolve()), **result})
+
+
+def save(context: Context, find: Find, path: Path, again: str) -> dict[str, Any]:
+    """Download the file that `find` finds to `path`; `again` is the command that goes on after an interruption."""
     messages, screen = context.messages, context.screen
-    result = result_of(context.api, job_id)
+    found = find()
     try:
-        with screen.bytes_bar(messages("downloading"), result["bytes"]) as on_bytes:
-            fetch_result(context.api, job_id, result, path, on_bytes)
+        with screen.bytes_bar(messages("downloading"), found["bytes"]) as on_bytes:
+            fetch_file(context.api, found, find, path, on_bytes)
     except (KeyboardInterrupt, Stop):
-        screen.note(messages("resume_download", job=job_id, path=path))
+        screen.note(messages("resume_download", command=again))
         raise
-    screen.document("result", {"job_id": job_id, "path": str(path.resolve()), **result})
-    screen.say(messages("saved", path=path, size=f"{result['bytes'] / 1024**2:.1f} MiB"))
+    screen.say(messages("saved", path=path, size=f"{found['bytes'] / 1024**2:.1f} MiB"))
+    return found
 
 
 def check_output(context: Context, path: Path, *, force: bool) -> None:

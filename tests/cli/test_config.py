@@ -41,9 +41,9 @@ def test_a_damaged_file_counts_as_signed_out(home: Path):
 
 
 def test_the_same_file_and_wishes_find_the_same_unfinished_request(home: Path):
-    first = pending_job("https://one", "usr_1", BODY)
+    first = pending_job("https://one", "usr_1", "/v1/jobs", BODY)
     renamed = {**BODY, "source": {"upload": {**BODY["source"]["upload"], "filename": "b.mp4"}}}
-    again = pending_job("https://one", "usr_1", renamed)
+    again = pending_job("https://one", "usr_1", "/v1/jobs", renamed)
     assert (first.resumed, again.resumed) == (False, True)
     assert (again.key, again.body) == (first.key, BODY)
 
@@ -51,13 +51,13 @@ def test_the_same_file_and_wishes_find_the_same_unfinished_request(home: Path):
 def test_other_wishes_users_files_and_apis_are_other_requests(home: Path):
     other_file = {**BODY, "source": {"upload": {**BODY["source"]["upload"], "sha256": "bb"}}}
     found = [
-        pending_job("https://one", "usr_1", BODY),
-        pending_job("https://one", "usr_1", {**BODY, "params": {"scale": 1}}),
-        pending_job("https://one", "usr_1", other_file),
-        pending_job("https://one", "usr_2", BODY),
-        pending_job("https://two", "usr_1", BODY),
+        pending_job("https://one", "usr_1", "/v1/jobs", BODY),
+        pending_job("https://one", "usr_1", "/v1/jobs", {**BODY, "params": {"scale": 1}}),
+        pending_job("https://one", "usr_1", "/v1/jobs", other_file),
+        pending_job("https://one", "usr_2", "/v1/jobs", BODY),
+        pending_job("https://two", "usr_1", "/v1/jobs", BODY),
     ]
     assert len({pending.key for pending in found}) == len(found)
     found[0].forget()
-    assert not pending_job("https://one", "usr_1", BODY).resumed
-    assert pending_job("https://one", "usr_2", BODY).resumed
+    assert not pending_job("https://one", "usr_1", "/v1/jobs", BODY).resumed
+    assert pending_job("https://one", "usr_2", "/v1/jobs", BODY).resumed

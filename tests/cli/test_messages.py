@@ -11,6 +11,7 @@ from cli.messages import TEXTS, Messages
 from contracts.jobs import JobStatus
 from contracts.journal.verdict import FaultKind
 from contracts.kinds import KINDS
+from contracts.kinds.music import PartType, Reason, SectionType
 from contracts.ledger import TransferKind
 from contracts.payments import PurchaseStatus, RefundStatus
 
@@ -33,10 +34,12 @@ def test_every_sentence_is_said_somewhere_and_every_sentence_said_exists():
     said = set(re.findall(r'(?:messages|\bt)\(\s*"(\w+)"', "\n".join(SOURCES)))
     said |= {f"col_{name}" for source in SOURCES for name in re.findall(r'"col_(\w+)"', source)}
     said |= {f"help_{name}" for source in SOURCES for name in re.findall(r'\bcommand\("(\w+)"', source)}
+    said |= {f"help_{name}" for source in SOURCES for name in re.findall(r'\border\("(\w+)"', source)}
     said |= {f"help_{name}" for name in ("job", "watch", "cancel", "resume")}
     words = {str(word) for word in (*JobStatus, *TransferKind, *PurchaseStatus, *FaultKind)}
     words |= {f"refund_{status}" for status in RefundStatus}
     words |= {stage for kind in KINDS.values() for stage in kind.stages}
+    words |= {str(word) for word in (*SectionType, *PartType, *Reason)}
     assert said | words == set(TEXTS)
 
 
