@@ -1,4 +1,4 @@
-"""One real clip through the whole platform, as a user would send it, and a check of what came back.
+"""One real clip and one song through the whole platform, as a user would send them, and a check of what came back.
 
 The platform is only used from outside: its command line sends the clip, its REST API grants credits and tells the job's
 story, and the result is decoded here, by nothing of ours.
@@ -28,6 +28,8 @@ from contracts.jobs import Attention
 from contracts.media import Check
 from dev.apiclient import api_of, login
 from dev.demo_money import Customer, money
+from dev.demo_music import music
+from dev.demo_music import report as music_report
 from dev.failures import DevFailure
 from dev.footage import Footage, demo_clip, look_at
 from dev.platform import running_environment, running_platform
@@ -37,7 +39,10 @@ CREDITS = 100
 
 
 async def demo(data_dir: Path, video: Path | None) -> int:
-    """0 when the job succeeded, its result passed every check and the books balance; else 1. Raises `DevFailure`."""
+    """0 when the job succeeded, its result passed every check, the song was understood and the books balance; else 1.
+
+    Raises `DevFailure`.
+    """
     if video is not None and not video.is_file():
         raise DevFailure(f"There is no file {video} / 파일이 없습니다: {video}")
     OUT_DIR.mkdir(parents=True, exist_ok=True)
@@ -50,11 +55,15 @@ async def demo(data_dir: Path, video: Path | None) -> int:
         if exit_code:
             raise DevFailure(f"echoshot enhance ended with status {exit_code}; logs: {data_dir / 'logs'}")
         summary = await visit.summary(clip, OUT_DIR / "result.mp4")
+        customer = Customer(environment, visit.token)
+        _say("Finding the structure of a song, cutting clips from it", "노래의 구조를 찾고 클립을 만듭니다")
+        summary |= await music(customer, OUT_DIR)
         _say("Buying credits, paying a job by card, refunding another", "크레딧 구매, 카드 결제, 환불")
-        summary |= await money(environment, Customer(environment, visit.token), OUT_DIR)
+        summary |= await money(environment, customer, OUT_DIR)
         (OUT_DIR / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         _report(summary, environment)
-    return 0 if summary["verification"]["ok"] and summary["books"]["balanced"] else 1
+    sound = summary["verification"]["ok"] and summary["music"]["as_composed"] and summary["books"]["balanced"]
+    return 0 if sound else 1
 
 
 @asynccontextmanager
@@ -225,6 +234,7 @@ def _report(summary: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         f"""
   {_size(source)}  ->  {_size(result)}
   Credits / 크레딧     {spent["before"]} - {spent["captured"]} = {spent["after"]}
+{music_report(summary)}
   Bought / 구매        {bought["credits"]} credits, {bought["amount_krw"]:,} won ({bought["provider"]})
   Refunded / 환불      {refund["amount_krw"]:,} won ({refund["reason"]})
   Books / 장부         {books["rows"]} rows, balanced: {books["balanced"]}

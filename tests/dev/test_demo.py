@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from contracts.journal.verify import verify
 from contracts.signing import key_id_of, signer
 from dev.footage import demo_clip, look_at
+from dev.song import BPM, SIZE
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +44,29 @@ async def test_the_demo_delivers_a_verified_clip_and_its_story(tmp_path: Path) -
     assert [stage["name"] for stage in summary["stages"]] == ["ingest", "upscale", "interpolate", "mux"]
     assert summary["engines"]
     assert summary["history_length"] > 10
+    check_the_chapter_on_music(tmp_path / "build/demo", summary)
     await check_the_chapter_on_money(tmp_path / "build/demo", summary)
+
+
+def check_the_chapter_on_music(folder: Path, summary: dict[str, Any]) -> None:
+    music, (chorus, cut) = summary["music"], summary["clips"]
+    assert music["as_composed"]
+    assert abs(music["bpm"] - BPM) < 1
+    types = [section["type"] for section in music["sections"]]
+    assert types == ["intro", "verse", "chorus", "verse", "climax", "outro"]
+    assert music["seconds"] > 0
+    with Image.open(folder / "sections.png") as strip:
+        assert strip.format == "PNG"
+
+    assert (chorus["format"], chorus["type"]) == ("vertical", "chorus")
+    assert chorus["width"] * 16 == chorus["height"] * 9
+    assert 24 - 0.5 < chorus["start"] < chorus["end"] < 40 + 0.5
+    assert (cut["start"], cut["end"], cut["format"]) == (20.0, 30.0, "original")
+    assert (cut["width"], cut["height"]) == SIZE
+    for clip in (chorus, cut):
+        found = look_at(folder.parent.parent / clip["file"])
+        assert abs(found.duration - (clip["end"] - clip["start"])) < 0.1
+        assert found.audio_tracks == 1
 
 
 async def check_the_chapter_on_money(folder: Path, summary: dict[str, Any]) -> None:
