@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 TIMEOUT_S = 600
@@ -30,11 +32,12 @@ ROOT = Path(sys.prefix) / "var" / "numba"
 
 
 def cache_folder(root: Path = ROOT) -> Path:
-    """Of this interpreter and these versions: an upgrade starts a new one."""
-    return (
-        root
-        / f"numba-{version('numba')}-librosa-{version('librosa')}-py{sys.version_info[0]}{sys.version_info[1]}"
-    )
+    """Of this interpreter, these versions and this place, by which numba finds its files: an upgrade or a moved
+    environment starts a new one."""
+    found = find_spec("librosa")
+    place = sha256(str(found.origin if found else "").encode()).hexdigest()[:8]
+    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    return root / f"numba-{version('numba')}-librosa-{version('librosa')}-{python}-{place}"
 
 
 def warm(root: Path = ROOT) -> Path:
@@ -43,6 +46,8 @@ def warm(root: Path = ROOT) -> Path:
     It is filled beside its place and then renamed, so a process that dies here leaves nothing half made in use.
     """
     folder = cache_folder(root)
+    if folder.is_dir():
+        return folder
     root.mkdir(parents=True, exist_ok=True)
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
