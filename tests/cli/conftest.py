@@ -50,6 +50,12 @@ class Running:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
+    async def first_progress(self) -> None:
+        """Returns when it has shown where the job stands, as JSON: from then on it waits."""
+        assert self.process.stdout
+        while json.loads(await self.process.stdout.readline())["type"] != "progress":
+            pass
+
     async def ended(self) -> Ended:
         out, err = await self.process.communicate()
         assert self.process.returncode is not None

@@ -12,14 +12,18 @@ from PIL import Image
 from cli.clips import file_name, seconds
 from cli.exits import Exit
 from cli.music import clock
+from contracts.ids import VideoId
 from contracts.kinds.clip import CLIPS_MAX, ClipSpec
+from contracts.media import Artifact
+from db import videos
 from db.engine import Database
+from db.tables import Video
 from dev.clips.good import clip_silent
 from dev.footage import look_at
 from dev.platform import running_platform
 from dev.song import write_song
-from tests.api.acts import fail
-from tests.cli.conftest import Echoshot
+from tests.api.acts import fail, media_info
+from tests.cli.conftest import Echoshot, Start
 
 NOBODYS = "vid_" + 32 * "0"
 
@@ -101,6 +105,32 @@ async def test_files_that_are_there_are_seen_before_anything_is_paid(
     (home / "videos" / "sections.json").touch()
     assert (await echoshot("music", clip, "-o", "sections.json")).exit == Exit.USAGE
     assert (await echoshot("jobs", "--json")).document("jobs")["data"] == []
+
+
+async def test_clips_that_were_interrupted_are_asked_for_once(
+    echoshot: Echoshot, start: Start, fan: str, clip: Path, database: Database
+):
+    job = (await echoshot("enhance", clip, "--no-wait", "--json")).document("job")
+    video_id = VideoId(job["source_video_id"])
+    async with database.transaction() as session:
+        video = await session.get_one(Video, video_id)
+        info = media_info(clip.read_bytes())
+        source = Artifact(
+            key=video.object_key, bytes=info.bytes, sha256=info.sha256, content_type="video/mp4"
+        )
+        await videos.mark_ready(session, video_id, info, source)
+    wishes = ("clips", video_id, "--start", 1, "--end", 5, "--json")
+
+    running = await start(*wishes)
+    await running.first_progress()
+    running.interrupt()
+    interrupted = await running.ended()
+    assert interrupted.exit == Exit.INTERRUPTED
+    again = await echoshot(*wishes, "--no-wait")
+    assert again.exit == Exit.OK, again
+    assert f"Going on with job {again.document('job')['id']}" in again.err
+    listed = (await echoshot("jobs", "--json", "--kind", "clip")).document("jobs")["data"]
+    assert [job["credits_held"] for job in listed] == [3]
 
 
 @pytest.mark.parametrize("command", ["enhance", "music", "clips"])

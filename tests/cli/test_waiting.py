@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -49,17 +48,11 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def first_progress(running: Any) -> None:
-    """Returns when the process has shown where the job stands: from then on it waits."""
-    while json.loads(await running.process.stdout.readline())["type"] != "progress":
-        pass
-
-
 async def test_watching_tells_every_change_until_the_job_is_done(
     echoshot: Echoshot, start: Start, job_id: str, database: Database, store: Store
 ):
     running = await start("watch", job_id, "--json")
-    await first_progress(running)
+    await running.first_progress()
     await run(database, job_id)
     await upscaled(database, job_id, 50)
     await succeed(database, store, job_id, RESULT)
@@ -111,7 +104,7 @@ async def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(
 ):
     await run(database, job_id)
     running = await start("watch", job_id, "--json")
-    await first_progress(running)
+    await running.first_progress()
     running.interrupt()
     ended = await running.ended()
     assert ended.exit == Exit.INTERRUPTED
@@ -125,7 +118,7 @@ async def test_repeating_an_interrupted_command_pays_for_no_second_job(
     echoshot: Echoshot, start: Start, fan: str, clip: Path, database: Database, store: Store, home: Path
 ):
     running = await start("enhance", clip, "--json")
-    await first_progress(running)
+    await running.first_progress()
     running.interrupt()
     interrupted = await running.ended()
     assert interrupted.exit == Exit.INTERRUPTED
@@ -157,7 +150,7 @@ async def test_a_wait_survives_the_death_of_the_api(
     server = api_process(api.settings, tmp_path)
     await server.start()
     running = await start("watch", job_id, "--json", "--api", server.url, "--token", issuer.signer.mint(fan))
-    await first_progress(running)
+    await running.first_progress()
     server.kill()
     await succeed(database, store, job_id, RESULT)
     await server.restart()
@@ -181,7 +174,7 @@ async def test_a_proxy_that_lets_no_event_stream_through_is_worked_round(
         running = await start(
             "watch", job_id, "--json", "--api", proxy.endpoint, "--token", issuer.signer.mint(fan)
         )
-        await first_progress(running)
+        await running.first_progress()
         await succeed(database, store, job_id, RESULT)
         ended = await running.ended()
     assert ended.exit == Exit.OK, ended
