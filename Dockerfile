@@ -28,8 +28,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
-# numba refuses a cache that it cannot write to, though nothing is to be added to this one.
-RUN python -m media.music.warm && chown -R echoshot:echoshot /opt/venv/var
+RUN python -m media.music.warm
 USER 10001:10001
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "api"]
@@ -39,7 +38,7 @@ CMD ["python", "-m", "api"]
 FROM cpu AS cuda
 COPY --from=cuda-packages /opt/venv /opt/venv
 USER root
-RUN python -m media.music.warm && chown -R echoshot:echoshot /opt/venv/var
+RUN python -m media.music.warm
 USER 10001:10001
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \

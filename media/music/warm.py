@@ -1,8 +1,8 @@
 """`python -m media.music.warm`, part of `make setup`: compiles once what numba would else compile in each process.
 
 librosa's helpers are compiled when they are first used, and two processes that write one cache at once have crashed
-each other (numba issue 10128). So a cache is made here, under a lock, and processes only read it: engines are given
-NUMBA_CACHE_DIR by media/sandbox.py. The engine itself uses little of librosa that is compiled
+each other (numba issue 10128). So a cache is made here, under a lock, and each engine process is given a copy of its
+own by media/sandbox.py. The engine itself uses little of librosa that is compiled
 (beats are found by code of its own), yet importing it touches numba.
 """
 
