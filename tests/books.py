@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Row, text
 
-from contracts.ids import TransferId, UserId, job_workflow_id
+from contracts.ids import JobId, TransferId, UserId, job_workflow_id
 from contracts.jobs import JobStatus
 from contracts.ledger import Bucket, TransferOrigin
 from contracts.media import Artifact, Check, MediaInfo, Thumbnail, Verification, VideoInfo
@@ -120,17 +120,20 @@ def an_artifact(key: str) -> Artifact:
     return Artifact(key=key, bytes=1000, sha256=SHA, content_type="video/mp4")
 
 
-def completion(job: Job, credits: int, *, verified: bool = True) -> Complete:
-    outcome = PipelineResult(
-        result=an_artifact(f"result/{job.id}/video.mp4"),
+def an_outcome(job_id: JobId, *, verified: bool = True) -> PipelineResult:
+    return PipelineResult(
+        result=an_artifact(f"result/{job_id}/video.mp4"),
         info=media_info(),
-        manifest=an_artifact(f"result/{job.id}/manifest.json"),
+        manifest=an_artifact(f"result/{job_id}/manifest.json"),
         thumbnails=(Thumbnail(at_percent=10, artifact=an_artifact("thumb"), width=32, height=18),),
         verification=Verification(
             checks=(Check(name="frame_count", expected="60", found="60", ok=verified),)
         ),
     )
-    return Complete(job_id=job.id, credits=credits, outcome=outcome)
+
+
+def completion(job: Job, credits: int, *, verified: bool = True) -> Complete:
+    return Complete(job_id=job.id, credits=credits, outcome=an_outcome(job.id, verified=verified))
 
 
 async def balance_of(database: Database, user_id: UserId) -> tuple[int, int]:
