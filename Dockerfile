@@ -28,7 +28,6 @@ ENV PATH=/opt/venv/bin:$PATH \
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
-RUN python -m media.music.warm
 USER 10001:10001
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "api"]
@@ -37,9 +36,6 @@ CMD ["python", "-m", "api"]
 # alone, before it meets a GPU, counts 0.9 GB against it (docs/adr/016).
 FROM cpu AS cuda
 COPY --from=cuda-packages /opt/venv /opt/venv
-USER root
-RUN python -m media.music.warm
-USER 10001:10001
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ECHOSHOT_ENGINE_MEMORY_BYTES_MAX=8589934592

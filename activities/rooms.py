@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from contracts.purchases import PurchaseInput
 from contracts.settings import Settings
 from contracts.video_job import JobInput
 from db.engine import Database
-from media.music.warm import warm
 from media.sandbox import Sandbox, SandboxPool
 from providers.notifications import Notifier, notifier
 from providers.payments import Payments, payments
@@ -70,9 +68,6 @@ async def open_rooms(
     settings: Settings, temporal: Client, *, starter: Starter, engines: int
 ) -> AsyncIterator[Rooms]:
     """`engines`: warm engine processes of this worker; a role without any media work has none."""
-    if engines:
-        # An engine that had to compile first could be taken for one that hangs.
-        await asyncio.to_thread(warm)
     store = Store.from_settings(settings)
     rooms = Rooms(
         settings=settings,

@@ -53,7 +53,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(_: argparse.Namespace) -> int:
     from dev.toolchain import find
-    from media.music.warm import warm
 
     async def find_all() -> None:
         await find.temporal()
@@ -61,7 +60,6 @@ def _setup(_: argparse.Namespace) -> int:
         await find.stripe_mock()
 
     asyncio.run(find_all())
-    warm()
     return 0
 
 

@@ -24,7 +24,6 @@ from pathlib import Path
 
 from contracts.base import Contract
 from contracts.errors import Code, EchoError
-from media.music.warm import cache_folder
 from media.progress import Progress, silent
 from media.tasks import TASKS, Task
 
@@ -149,10 +148,6 @@ class Sandbox:
         return await _Child.attach(process, replies_read, scratch)
 
     def _environment(self, scratch: Path) -> dict[str, str]:
-        # A copy of its own, three megabytes: numba writes to its cache, or takes it for none when it cannot.
-        compiled = scratch / "numba"
-        if cache_folder().is_dir():
-            shutil.copytree(cache_folder(), compiled)
         allowed = {name: os.environ[name] for name in ENV_ALLOWED if name in os.environ}
         root = Path(__file__).resolve().parent.parent
         own = {
@@ -160,7 +155,6 @@ class Sandbox:
             "TMPDIR": str(scratch),
             "PYTHONPATH": str(root),
             "PYTHONUNBUFFERED": "1",
-            "NUMBA_CACHE_DIR": str(compiled),
         }
         return allowed | own | self._extra_env
 

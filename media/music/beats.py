@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
@@ -23,6 +22,8 @@ TEMPO_EDGE_OCTAVES = 0.05
 TEMPO_GRID = np.exp2(np.arange(np.log2(50), np.log2(200), 0.005))
 WINDOW_S = 12.0
 LAG_MAX_S = 8.0
+HEARD_DB = 80.0
+"""Below the loudest: what is softer counts as no sound."""
 COMB = ((1, 1.0), (2, 1.0), (4, 1.0), (8, 0.5))
 """Beats of lag, and what a recurrence after so many counts."""
 TIGHTNESS = 200.0
@@ -64,8 +65,14 @@ def track(song: Features) -> Beats:
 
 
 def onset_strength(mel: Array) -> Array:
-    """Mean rise of the mel bands from frame to frame, in decibels."""
-    return np.asarray(librosa.onset.onset_strength(S=librosa.power_to_db(mel.T, ref=np.max), center=False))
+    """Mean rise of the mel bands from frame to frame, in decibels.
+
+    As librosa.onset has it. To import that compiles its neighbours for a minute where their cache does not fit this
+    machine or cannot be written to, and two processes that do so at once have crashed (numba issue 10128).
+    """
+    decibels = 10 * np.log10(np.maximum(mel, 1e-10))
+    heard = np.maximum(decibels, decibels.max() - HEARD_DB)
+    return np.maximum(0, np.diff(heard, axis=0, prepend=heard[:1])).mean(1)
 
 
 def _evened(strength: Array) -> Array:
@@ -150,10 +157,7 @@ def _downbeat_cue(song: Features, times: Array) -> Array:
     edges = np.append(times, times[-1] + np.median(np.diff(times)) if len(times) > 1 else times[-1] + 0.5)
     chroma = _by_beat(fold(notes), edges)
     low = _by_beat(fold(bass[:, 2:24], NOTE_LOW + 2), edges)
-    rise = np.vstack(
-        [np.zeros((1, 5)), np.maximum(0, np.diff(librosa.power_to_db(song.mel[:, :5], ref=np.max), axis=0))]
-    )
-    kick = rise.mean(1)
+    kick = onset_strength(song.mel[:, :5])
     frames = np.round(times * RATE).astype(int)
     weight = np.array([kick[max(0, f - 2) : f + 3].max(initial=0.0) for f in frames])
     cues = (_change(chroma, 1), _change(chroma, 2), _change(low, 1), weight)

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import librosa
 import numpy as np
 import pytest
 
@@ -36,6 +42,24 @@ def test_a_steady_beat_is_surer_than_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 22050 * 30).astype(np.float32)
     steady = beats.track(extract(iter([clicks(110, 30)])))
     assert steady.tempo_confidence > beats.track(extract(iter([noise]))).tempo_confidence + 0.2
+
+
+def test_the_beat_is_found_without_compiling_anything(tmp_path: Path) -> None:
+    """Engines run where nothing can be written, on machines unlike the one that made the image, several at once."""
+    listen = (
+        "from media.music import beats; from media.music.features import extract;"
+        "from tests.media.music.songs import clicks;"
+        "beats.track(extract(iter([clicks(110, 20)])))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", listen], check=True, env=environment)
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == []
+
+
+def test_onsets_are_those_of_librosa() -> None:
+    mel = extract(iter([song((("A", 4), ("B", 4)))])).mel
+    theirs = librosa.onset.onset_strength(S=librosa.power_to_db(mel.T, ref=np.max), center=False)
+    assert beats.onset_strength(mel) == pytest.approx(theirs, abs=1e-4)
 
 
 def test_features_do_not_depend_on_how_the_sound_is_cut() -> None:
