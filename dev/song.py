@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -96,11 +97,11 @@ def borders(song: tuple[Part, ...] = SONG) -> list[tuple[float, float, SectionTy
 def write_song(target: Path, song: tuple[Part, ...] = SONG, *, size: tuple[int, int] = SIZE) -> Path:
     """An MP4 of H.264 and AAC. The picture shows the part and the time; its bar moves with the beat."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    sound = np.concatenate([_bar(part.type, bar) for part in song for bar in range(part.bars)])
+    sound = np.concatenate([_bar(part.type, bar % 4) for part in song for bar in range(part.bars)])
     with av.open(target, "w", options={"movflags": "faststart"}) as container:
-        video = container.add_stream("libx264", FPS, options={"preset": "veryfast", "crf": "22", "g": "30"})
+        video = container.add_stream("libx264", FPS, options={"preset": "ultrafast", "crf": "20", "g": "30"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        audio = container.add_stream("aac", RATE, layout="mono")
+        audio = container.add_stream("aac", RATE, options={"aac_coder": "fast"}, layout="mono")
         audio.bit_rate = 128_000
         for number in range(int(len(sound) / RATE * FPS)):
             frame = VideoFrame.from_image(_picture(song, number / FPS, size))
@@ -132,15 +133,14 @@ def _picture(song: tuple[Part, ...], at_s: float, size: tuple[int, int]) -> Imag
     return picture
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return _FONTS.setdefault(size, ImageFont.load_default(size))
+    return ImageFont.load_default(size)
 
 
-_FONTS: dict[int, ImageFont.FreeTypeFont | ImageFont.ImageFont] = {}
-
-
-def _bar(type_: SectionType, number: int) -> Samples:
-    pattern, place = PATTERNS[type_], number % 4
+@cache
+def _bar(type_: SectionType, place: int) -> Samples:
+    pattern = PATTERNS[type_]
     length = round(BAR_S * RATE)
     chord, tune = pattern.chords[place], pattern.tune[place]
     samples = sum((0.14 * _tone(note, length, fading=1.0) for note in chord), np.zeros(length, np.float32))
