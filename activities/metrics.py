@@ -6,7 +6,7 @@ from prometheus_client import Counter, Histogram
 
 UNITS_DONE = Counter(
     "echoshot_stage_units_total",
-    "Frames (or bytes, for ingest) finished; its rate is frames per second",
+    "Work done, in the unit of its stage: frames, bytes at ingest, hundredths of an analysis or a clip",
     ["stage"],
 )
 SEGMENT_SECONDS = Histogram(

@@ -5,6 +5,7 @@ All times are seconds on the file's own timeline; what a person has edited is ke
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Annotated, TypeVar
 
@@ -16,8 +17,9 @@ from contracts.kinds.music import Music, MusicSummary, Section, SectionType
 
 SECTION_MS_MIN = 500
 """A bar at 240 bpm has a second; what is shorter is a slip of the finger."""
-SECTIONS_MAX = 500
-"""Of one video: two hours of concert have some 300."""
+SECTIONS_MAX = 1500
+"""Of one video: two hours of concert have some 300, and two hours of one loop some 550, which must fit: a correction
+is the whole list."""
 TIME_S_MAX = 1_000_000.0
 """Beyond any video; what is far larger has no milliseconds that could be counted."""
 
@@ -47,6 +49,7 @@ def edited(
     """
     known = {_place(section): section for section in before}
     labels = {(section.song, section.type): section.label for section in reversed(before)}
+    heard = _Heard(found.sections)
     done: list[Section] = []
     for index, wish in enumerate(wished):
         _judge(index, wish, done, found.duration_s)
@@ -55,7 +58,7 @@ def edited(
         if old is not None and wish.label in (None, old.label):
             confidence, energy, label = old.confidence, old.energy, old.label
         else:
-            confidence, energy = 1.0, _energy(start_s, end_s, found.sections)
+            confidence, energy = 1.0, heard.energy(start_s, end_s)
             label = wish.label or labels.get((song, wish.type), wish.type.value)
         done.append(
             Section(
@@ -124,13 +127,22 @@ def _song(start_s: float, end_s: float, found: Music | MusicSummary) -> int:
     return max(range(len(shared)), key=shared.__getitem__, default=0)
 
 
-def _energy(start_s: float, end_s: float, sections: Iterable[Section]) -> float:
-    """Mean over the range; 0 where the engine heard no song."""
-    shares = [(_shared(section, start_s, end_s), section.energy) for section in sections]
-    total = sum(share for share, _ in shares)
-    return min(1.0, sum(share * energy for share, energy in shares) / total) if total else 0.0
-
-
 def _shared(section: Section, start_s: float, end_s: float) -> float:
     """Seconds of the section that lie in the range."""
     return max(0.0, min(end_s, section.end_s) - max(start_s, section.start_s))
+
+
+class _Heard:
+    """The sections that the engine found, which are in order and apart: looked up for each of as many wishes."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self._sections = sections
+        self._starts = [section.start_s for section in sections]
+        self._ends = [section.end_s for section in sections]
+
+    def energy(self, start_s: float, end_s: float) -> float:
+        """Mean over the range; 0 where the engine heard no song."""
+        within = self._sections[bisect_right(self._ends, start_s) : bisect_left(self._starts, end_s)]
+        shares = [(_shared(section, start_s, end_s), section.energy) for section in within]
+        total = sum(share for share, _ in shares)
+        return min(1.0, sum(share * energy for share, energy in shares) / total) if total else 0.0

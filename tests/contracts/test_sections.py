@@ -19,6 +19,7 @@ from contracts.kinds.music import (
 )
 from contracts.kinds.sections import (
     SECTION_MS_MIN,
+    SECTIONS_MAX,
     SectionEdit,
     alike,
     edited,
@@ -27,6 +28,7 @@ from contracts.kinds.sections import (
     with_sections,
 )
 from contracts.media import EngineUse
+from contracts.settings import Settings
 
 MS = 0.001
 EDGE = 1e-9
@@ -262,3 +264,13 @@ def _minute() -> MusicSummary:
         loudness=Loudness(integrated_lufs=-10, range_lu=5, true_peak_dbtp=0),
         engine=EngineUse(role="analyse", name="test", version="1"),
     )
+
+
+def test_all_sections_of_the_longest_recording_can_be_sent_back_corrected() -> None:
+    """Two hours of one loop at 120 beats a minute have been found to have 545: one in 13 s, at 140 one in 11 s."""
+    longest = Settings().limits.duration_s_max
+    assert longest / 11 < SECTIONS_MAX
+    wish = SectionEdit(
+        start_s=longest - 11.001, end_s=longest - 0.001, type=SectionType.INTERLUDE, label="AA"
+    )
+    assert SECTIONS_MAX * len(wish.model_dump_json()) < Settings().request_body_bytes_max
