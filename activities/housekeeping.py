@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.rooms import Rooms
-from contracts.ids import JobId
+from contracts.ids import JobId, VideoId
 from contracts.maintenance import RetentionReport, RetentionRequest
 from contracts.video_job import JobRef
 from db import idempotency, jobs, retention, videos
@@ -90,7 +90,15 @@ class HousekeepingActivities:
         work = await self._ended(keys.WORK, hours)
         unpublished = await self._ended(keys.RESULT, hours, without_result=True)
         prefixes = [*map(keys.work_prefix, work), *map(keys.result_prefix, unpublished)]
+        prefixes += map(keys.music_prefix, await self._without_video(hours))
         return sum([await self._delete(prefix) for prefix in prefixes])
+
+    async def _without_video(self, hours: int) -> list[VideoId]:
+        """Videos that were deleted more than `hours` ago, and of which an analysis was written after that."""
+        found = [VideoId(name) for name in await asyncio.to_thread(self._rooms.store.folders, keys.MUSIC)]
+        activity.heartbeat(keys.MUSIC)
+        async with self._rooms.database.read() as session:
+            return sorted(await retention.deleted_before(session, found, hours=hours))
 
     async def _ended(self, root: str, hours: int, *, without_result: bool = False) -> list[JobId]:
         """Jobs with a folder under `root` that ended more than `hours` ago."""

@@ -83,3 +83,14 @@ async def settled_before(
     for start in range(0, len(job_ids), BATCH):
         found.update((await session.scalars(ended.where(Job.id.in_(job_ids[start : start + BATCH])))).all())
     return found
+
+
+async def deleted_before(session: AsyncSession, video_ids: Sequence[VideoId], *, hours: int) -> set[VideoId]:
+    """Those of `video_ids` that were deleted more than `hours` ago."""
+    gone = select(Video.id).where(Video.deleted_at < func.now() - timedelta(hours=hours))
+    found: set[VideoId] = set()
+    for start in range(0, len(video_ids), BATCH):
+        found.update(
+            (await session.scalars(gone.where(Video.id.in_(video_ids[start : start + BATCH])))).all()
+        )
+    return found

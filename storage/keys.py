@@ -73,8 +73,11 @@ def clip_key(job_id: JobId, position: int, digest: str, name: str) -> str:
     return f"{clip_prefix(job_id, position)}{_part(digest)}/{_part(name)}"
 
 
+MUSIC = "music/"
+
+
 def music_prefix(video_id: VideoId) -> str:
-    return f"music/{_part(video_id)}/"
+    return f"{MUSIC}{_part(video_id)}/"
 
 
 def music_key(video_id: VideoId, digest: str, name: str) -> str:

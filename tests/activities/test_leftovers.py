@@ -22,6 +22,20 @@ async def test_a_result_published_after_its_job_was_cancelled_is_deleted_by_the_
     assert await kept(house) == {early}
 
 
+async def test_an_analysis_written_after_its_video_was_deleted_is_deleted_by_the_clock(house: House) -> None:
+    gone, there = await house.open_job(), await house.open_job()
+    await settle(house, gone)
+    late, current = (keys.music_key(job.video_id, "c", "music.json") for job in (gone, there))
+    await put(house, late, current)
+    async with house.rooms.database.transaction() as session:
+        assert await retention.give_up_video(session, gone.video_id)
+    assert (await retain(house)).work_files_deleted == 0
+    await grow_old(house, "videos", "deleted_at", "id", gone.video_id)
+
+    assert (await retain(house)).work_files_deleted == 1
+    assert await kept(house) == {current}
+
+
 async def test_one_pass_deletes_all_that_is_due_however_much_it_is(house: House) -> None:
     user, many = await house.user(credits=0), 2 * retention.BATCH
     async with house.rooms.database.transaction() as session:
