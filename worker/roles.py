@@ -27,7 +27,8 @@ class Role:
     slots: Callable[[Settings], int]
     """Activities at once."""
     engines: Callable[[Settings], int] = lambda _: 0
-    """Warm engine processes."""
+    """Warm engine processes, started when they are first needed. As many as `slots`: a step that waits for one beats
+    to nobody, and would be given up and begun again beside itself."""
     workflows: tuple[type[Any], ...] = ()
     grace: timedelta = timedelta()
     """On SIGTERM running steps may finish for so long. Zero: they are handed back at once, as a segment of
@@ -49,7 +50,7 @@ ROLES: dict[str, Role] = {
     role.queue.value: role
     for role in (
         Role(Queue.CORE, slots=lambda _: SHORT_STEPS_AT_ONCE, workflows=WORKFLOWS, grace=WORKER_GRACE),
-        Role(Queue.TRANSFER, slots=lambda _: TRANSFERS_AT_ONCE, engines=lambda _: cpu_cores()),
+        Role(Queue.TRANSFER, slots=lambda _: TRANSFERS_AT_ONCE, engines=lambda _: TRANSFERS_AT_ONCE),
         Role(Queue.GPU, slots=segments_at_once, engines=segments_at_once),
         Role(Queue.PROVIDERS, slots=lambda _: SHORT_STEPS_AT_ONCE, grace=WORKER_GRACE),
     )

@@ -20,16 +20,18 @@ def test_roles_that_touch_media_have_an_engine_and_the_others_none() -> None:
     settings = Settings(gpu_slots=3)
     assert {name: role.engines(settings) for name, role in ROLES.items()} == {
         "core": 0,
-        "transfer": cpu_cores(),
+        "transfer": ROLES["transfer"].slots(settings),
         "gpu": 3,
         "providers": 0,
     }
 
 
-def test_a_segment_never_waits_inside_its_worker_for_an_engine() -> None:
+def test_no_step_waits_inside_its_worker_for_an_engine() -> None:
+    """What waits there does not beat: it would be given up, and begun again beside itself."""
     for slots in (0, 1, 5):
-        settings, gpu = Settings(gpu_slots=slots), ROLES["gpu"]
-        assert gpu.slots(settings) == gpu.engines(settings) >= 1
+        settings = Settings(gpu_slots=slots)
+        for role in (ROLES["gpu"], ROLES["transfer"]):
+            assert role.slots(settings) == role.engines(settings) >= 1
 
 
 def test_a_gpu_that_engines_do_not_use_leaves_one_segment_a_core() -> None:
