@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.clips import schemas
 from api.jobs.schemas import Failure
 from api.links import Links
-from contracts.errors import Code, sentence
+from contracts.errors import sentence
 from contracts.ledger import CreditEffect
 from db import clips
 from db.clips import Standing
@@ -41,7 +41,7 @@ def _view(clip: Clip, standing: Standing, links: Links, locale: str) -> schemas.
     paid = clip.credits > 0 and standing.held
     failure = None
     if clip.failure_code:
-        message = sentence(Code(clip.failure_code), locale)
+        message = sentence(clip.failure_code, locale)
         failure = Failure(code=clip.failure_code, message=message)
     return schemas.Clip(
         id=clip.id,

@@ -271,6 +271,17 @@ async def test_a_clip_that_failed_says_why_in_the_readers_language(alice: Person
     assert_problem(await alice.get(clip["clip_url"]), 404, "not_found")
 
 
+async def test_a_clip_that_failed_for_what_no_version_of_the_api_knows_is_shown_all_the_same(
+    alice: Person, database: Database
+) -> None:
+    """A worker of another version may name its fault in words of its own."""
+    asked = await ask(alice, await a_video(database, alice), length=15)
+    await fail(database, asked["job"]["id"], "NotFoundError")
+    clip = (await alice.get(asked["clips"][0]["clip_url"])).json()
+    assert clip["failure"]["code"] == "NotFoundError"
+    assert clip["failure"]["message"]
+
+
 async def test_a_deleted_clip_takes_its_files_with_it_and_no_others(
     alice: Person, api: Api, database: Database
 ) -> None:
