@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from api.jobs.schemas import Failure, FromBalance, Funding, NewJob
 from api.shapes import FORM, Body, ClipIdText, PageQuery, VideoIdText, View
-from contracts.kinds.clip import CLIPS_MAX, ClipFormat, ClipSpec, ClipType, check_range
+from contracts.kinds.clip import CLIPS_MAX, BytesMax, ClipFormat, ClipSpec, ClipType, check_range
 from contracts.kinds.music import HighlightLength, SectionType
 from contracts.ledger import CreditEffect
 
@@ -63,7 +63,7 @@ class ClipRequestBase(Body):
     video_id: VideoIdText
     """One of the user's own videos, uploaded and checked before, or a result."""
     format: ClipFormat = ClipFormat.ORIGINAL
-    bytes_max: int | None = Field(default=None, ge=1_000_000, strict=True)
+    bytes_max: BytesMax | None = None
     """Largest file that the target takes."""
     funding: Funding = FromBalance()
 
@@ -115,7 +115,7 @@ class NextBest(AgainBase):
     """Another highlight of the same length and type."""
 
     rank: int | None = Field(default=None, ge=0, lt=CLIPS_MAX, strict=True)
-    """By default the one after the clip's own."""
+    """By default the first after the clip's own that was not made from it before."""
 
 
 class OtherRange(AgainBase, OneRange):

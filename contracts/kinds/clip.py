@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,8 @@ CLIP_S_MIN = 1.0
 CLIP_S_MAX = 180.0
 CLIPS_MAX = 20
 """Of one job."""
+BytesMax = Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000, strict=True)]
+"""A bound on a file's size; no site takes a terabyte."""
 FREE_REGENERATION = timedelta(hours=24)
 """After a clip that was paid for is ready: once within this time it is made again for nothing (migration 0015)."""
 
@@ -79,7 +81,7 @@ class ClipSpec(Contract):
     end: float | None = Field(default=None, ge=0.0, allow_inf_nan=False, strict=True)
     """With `start`; such a range is cut as it was given, not moved to bars."""
     format: ClipFormat = ClipFormat.ORIGINAL
-    bytes_max: int | None = Field(default=None, ge=1_000_000, strict=True)
+    bytes_max: BytesMax | None = None
     """Largest file that the target takes; None: that of the format."""
 
     @model_validator(mode="after")

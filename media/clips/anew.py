@@ -28,6 +28,8 @@ SOCIAL_BITS_PER_PIXEL_S = 6
 """Bound of the picture's bit rate: 12 Mbit/s for 1080x1920, above what the sites themselves keep."""
 ORIGINAL = {"libx264": {"preset": "veryfast", "crf": "17"}, "libx265": {"preset": "superfast", "crf": "18"}}
 """As results of an enhancement: docs/adr/012."""
+PICTURE_BITS_S_MAX = 2**31 - 1
+"""What libavcodec takes for a bound; no clip is as large."""
 PICTURE_BITS_S_MIN = 150_000
 """Below this no one would take it for a video."""
 CONTAINER_SHARE = 0.02
@@ -57,7 +59,7 @@ class Anew:
         allowed = None
         if self.cut.bytes_max is not None:
             allowed = self.cut.bytes_max * (1 - CONTAINER_SHARE) - sound_bytes - writing.INDEX_BYTES
-        rate = None if allowed is None else int(8 * allowed / duration_s)
+        rate = None if allowed is None else min(PICTURE_BITS_S_MAX, int(8 * allowed / duration_s))
         for _ in range(ATTEMPTS):
             if rate is not None and rate < PICTURE_BITS_S_MIN:
                 break

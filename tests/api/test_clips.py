@@ -129,6 +129,11 @@ async def test_of_an_analysed_video_a_batch_holds_only_what_exists(
         body = {"video_id": video_id, "highlights": none}
         answer = await alice.post("/v1/clips", json=body, headers=key())
         assert_problem(answer, 422, "no_such_highlight")
+    for none in ({"length": 30, "type": "bridge"}, {"length": 15, "type": "chorus", "rank": 19}):
+        answer = await alice.post("/v1/clips", json={"video_id": video_id, **none}, headers=key())
+        assert_problem(answer, 422, "no_such_highlight")
+        answer = await alice.post(first["clips"][0]["regenerate_url"], json=none, headers=key())
+        assert_problem(answer, 422, "no_such_highlight")
 
 
 async def test_a_list_of_wishes_takes_the_common_format_where_it_names_none(
@@ -161,6 +166,8 @@ async def test_a_list_of_wishes_takes_the_common_format_where_it_names_none(
         ({"length": 30, "start": 0, "end": 5}, "validation_failed"),
         ({"length": 30, "format": "round"}, "validation_failed"),
         ({"length": 30, "rank": 20}, "validation_failed"),
+        ({"length": 30, "bytes_max": 10**13}, "validation_failed"),
+        ({"length": 30, "bytes_max": 999_999}, "validation_failed"),
         ({"clips": []}, "validation_failed"),
         ({"clips": [{"length": 15}] * 21}, "validation_failed"),
         ({"clips": [{"start": 3, "end": 2}]}, "validation_failed"),

@@ -110,6 +110,12 @@ def test_a_clip_is_no_larger_than_its_target_takes(source, tmp_path, form):
     assert clip.copied == "none"
 
 
+@pytest.mark.parametrize("bytes_max", [2**28, 10**12])
+def test_a_bound_far_above_any_clip_is_none(source, tmp_path, bytes_max):
+    clip = source("plain").cut(tmp_path, 1.2, 1.9, ClipFormat.ORIGINAL, bytes_max=bytes_max)
+    assert (clip.copied, clip.verification.ok) == ("none", True)
+
+
 def test_what_no_bit_rate_makes_small_enough_is_refused(source, tmp_path):
     with pytest.raises(EchoError) as refused:
         source("plain").cut(tmp_path, 0.0, 4.0, ClipFormat.SQUARE, bytes_max=60_000)
