@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from contracts.ids import ClipId, JobId, UserId, VideoId
-from contracts.kinds.clip import FREE_REGENERATION, ClipFormat
+from contracts.kinds.clip import FREE_REGENERATION, ClipFormat, ClipType
 from contracts.kinds.music import SectionType
 from db import pages
 from db.pages import Page, Rows
@@ -81,6 +81,20 @@ async def standings(session: AsyncSession, clips: Collection[Clip]) -> dict[Clip
     )
     rows = (await session.execute(query)).all()
     return {clip_id: Standing(held, until, filename) for clip_id, held, until, filename in rows}
+
+
+async def ranks_made_again(session: AsyncSession, before: Clip) -> set[int]:
+    """Of the highlights of the same length and type that were made, or are being made, from this clip; one that was
+    deleted was seen and not liked."""
+    query = select(Clip.spec).where(
+        Clip.regenerated_from == before.id, Clip.state != ClipState.FAILED, Clip.length == before.length
+    )
+    best = ClipType.BEST
+    return {
+        spec.rank
+        for spec in await session.scalars(query)
+        if (spec.type or best) == (before.spec.type or best)
+    }
 
 
 async def may_be_free(session: AsyncSession, clip_id: ClipId) -> bool:

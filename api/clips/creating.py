@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,8 @@ from contracts.errors import Code, EchoError
 from contracts.ids import PurchaseId
 from contracts.kinds import CLIP
 from contracts.kinds.clip import CLIPS_MAX, ClipParams, ClipSpec, ClipType
+from contracts.kinds.music import MusicSummary
+from contracts.kinds.sections import with_sections
 from contracts.media import MediaInfo
 from contracts.pricing import Quote
 from contracts.ranges import TYPES, fits, judged, refuse_longer
@@ -44,6 +47,8 @@ async def open_clips(
     else:
         video = await existing(session, body.video_id, caller.user_id)
         wishes = await _wishes_that_exist(session, body, video)
+        if isinstance(body, schemas.HighlightRequest):
+            await _refuse_missing(session, wishes[0], video)
         for wish in wishes:
             _judge(wish, _info(video))
     request = JobRequestBase(
@@ -69,9 +74,11 @@ async def open_again(
     before = await own_clip(session, clip_id, caller, lock=True)
     if before.state is ClipState.PENDING:
         raise EchoError(Code.JOB_STATE_CONFLICT, f"clip {clip_id} is pending", {"job_id": before.job_id})
-    wish = wished_again(before.spec, body)
+    made = await clips.ranks_made_again(session, before)
+    wish = wished_again(before.spec, body, made)
     video = await existing(session, before.video_id, caller.user_id)
     _judge(wish, _info(video))
+    await _refuse_missing(session, wish, video)
     request = JobRequestBase(
         kind=CLIP.name,
         params=ClipParams(clips=(wish,), regenerates=before.id),
@@ -105,8 +112,11 @@ def wished(body: schemas.ClipRequestBase) -> Wishes:
             raise TypeError(f"{type(body).__name__} wishes for no clips")
 
 
-def wished_again(before: ClipSpec, body: schemas.AgainBase) -> ClipSpec:
-    """Raises RANGE_NEEDED, and NO_SUCH_HIGHLIGHT beyond the last rank there can be."""
+def wished_again(before: ClipSpec, body: schemas.AgainBase, made: Collection[int] = ()) -> ClipSpec:
+    """`made`: ranks that were made from this clip already, so that nobody pays for the same one twice.
+
+    Raises RANGE_NEEDED, and NO_SUCH_HIGHLIGHT beyond the last rank there can be.
+    """
     shape = {"format": body.format or before.format, "bytes_max": before.bytes_max}
     match body:
         case schemas.OtherRange():
@@ -116,12 +126,29 @@ def wished_again(before: ClipSpec, body: schemas.AgainBase) -> ClipSpec:
         case schemas.NextBest(rank=rank):
             if before.length is None:
                 raise EchoError(Code.RANGE_NEEDED)
-            rank = before.rank + 1 if rank is None else rank
+            rank = max({before.rank, *made}) + 1 if rank is None else rank
             if rank >= CLIPS_MAX:
                 raise EchoError(Code.NO_SUCH_HIGHLIGHT, f"rank {rank}")
             return before.model_copy(update={"rank": rank, **shape})
         case _:
             raise TypeError(f"{type(body).__name__} wishes for no clip")
+
+
+async def _refuse_missing(session: AsyncSession, wish: ClipSpec, video: Video) -> None:
+    """Raises NO_SUCH_HIGHLIGHT for a highlight that an analysed video cannot have: candidates are its highlights and
+    the beginnings of its fitting sections."""
+    known = await _music(session, video) if wish.length is not None else None
+    if known is None:
+        return
+    wanted = wish.type or ClipType.BEST
+    types = TYPES[wanted]
+    highlights = sum(h.length_s == wish.length and h.type in types for h in known.highlights)
+    candidates = highlights + sum(section.type in types for section in known.sections)
+    if wish.rank >= candidates:
+        fields: dict[str, str | int] = {"clip_type": wanted.value}
+        if not candidates:
+            fields["found"] = 0
+        raise EchoError(Code.NO_SUCH_HIGHLIGHT, f"{candidates} at most, rank {wish.rank}", fields)
 
 
 async def _wished_before(session: AsyncSession, known: Purchase, body: schemas.ClipRequestBase) -> Wishes:
@@ -142,15 +169,18 @@ async def _wishes_that_exist(session: AsyncSession, body: schemas.ClipRequestBas
         return wishes
     duration_s = _duration_s(_info(video))
     with_room = tuple(wish for wish in wishes if wish.length and fits(wish.length, duration_s))
-    known = await music.latest(session, video.id)
+    known = await _music(session, video)
     if known is None or not with_room:
         return with_room or wishes
-    analysis, sections = known
     types = TYPES[body.highlights.type]
     # Beginnings of fitting sections are candidates too; among all sections the highlights are enough.
-    more = 0 if body.highlights.type is ClipType.BEST else sum(section.type in types for section in sections)
+    more = (
+        0
+        if body.highlights.type is ClipType.BEST
+        else sum(section.type in types for section in known.sections)
+    )
     found = {
-        length: sum(h.length_s == length and h.type in types for h in analysis.summary.highlights) + more
+        length: sum(h.length_s == length and h.type in types for h in known.highlights) + more
         for length in body.highlights.lengths
     }
     existing_ones = tuple(wish for wish in with_room if wish.length and wish.rank < found[wish.length])
@@ -158,6 +188,12 @@ async def _wishes_that_exist(session: AsyncSession, body: schemas.ClipRequestBas
         fields: dict[str, str | int] = {"clip_type": body.highlights.type.value, "found": 0}
         raise EchoError(Code.NO_SUCH_HIGHLIGHT, "the analysis has none", fields)
     return existing_ones
+
+
+async def _music(session: AsyncSession, video: Video) -> MusicSummary | None:
+    """As the worker will see it: with the sections as they are now. None for a video that was not analysed."""
+    known = await music.latest(session, video.id)
+    return None if known is None else with_sections(known[0].summary, known[1])
 
 
 def _judge(wish: ClipSpec, info: MediaInfo) -> None:

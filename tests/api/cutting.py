@@ -53,7 +53,7 @@ async def a_video(
 def an_analysis(
     *highlights: tuple[HighlightLength, SectionType], sections: tuple[SectionType, ...] = ()
 ) -> Analysis:
-    """Of a minute of music, with just so many highlights and sections."""
+    """Of a minute of music, with just so many highlights, at its end, and sections, at its beginning."""
     summary = MusicSummary(
         duration_s=61.0, parts=(), songs=(),
         sections=tuple(
@@ -62,7 +62,7 @@ def an_analysis(
         ),
         highlights=tuple(
             Highlight(
-                length_s=length, start_s=0.0, end_s=float(length), type=type_, score=1.0,
+                length_s=length, start_s=61.0 - length, end_s=61.0, type=type_, score=1.0,
                 reasons=(Reason.LOUDNESS,), song=0,
             )
             for length, type_ in highlights

@@ -156,9 +156,11 @@ async def test_the_next_best_is_made_once_for_nothing(alice: Person, api: Api, d
 
     later = await again(alice, clip, rank=2)
     assert (later["clips"][0]["credits"], later["clips"][0]["credit_effect"]) == (3, "held")
+    [unseen] = (await again(alice, clip))["clips"]
+    assert unseen["wish"]["rank"] == 3
     [of_the_free] = (await again(alice, new))["clips"]
     assert (of_the_free["credits"], of_the_free["wish"]["rank"]) == (3, 2)
-    assert await balance(alice) == (91, 6)
+    assert await balance(alice) == (88, 9)
 
 
 def test_what_was_free_when_it_was_asked_for_stays_free_when_it_is_measured() -> None:
