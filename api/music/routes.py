@@ -74,7 +74,7 @@ async def get_sections(
 )
 async def edit_sections(
     video_id: VideoIdPath,
-    body: schemas.SectionsEdit | schemas.SectionsRestore,
+    body: schemas.SectionsChange,
     caller: CurrentCaller,
     services: CurrentServices,
     response: Response,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from api.shapes import Body, View
+from api.shapes import FORM, Body, View
 from contracts.kinds.music import MusicSummary, Section
 from contracts.kinds.sections import SECTIONS_MAX, SectionEdit
 from contracts.ledger import CreditEffect
@@ -65,4 +66,16 @@ class SectionsEdit(Body):
 class SectionsRestore(Body):
     """An earlier version becomes the newest. Version 1 is what the engine first found."""
 
-    restore: int = Field(ge=1, le=VERSION_MAX)
+    restore: int = Field(ge=1, le=VERSION_MAX, strict=True)
+
+
+def _what_is_changed(body: Any) -> str:
+    """By the fields that are there, so that a mistake is told about the form that was meant."""
+    names = set(body) if isinstance(body, dict) else set(dir(body))
+    return FORM + ("restore" if "restore" in names and "sections" not in names else "edit")
+
+
+SectionsChange = Annotated[
+    Annotated[SectionsEdit, Tag(FORM + "edit")] | Annotated[SectionsRestore, Tag(FORM + "restore")],
+    Discriminator(_what_is_changed),
+]

@@ -181,10 +181,27 @@ async def test_sections_that_cannot_be_are_refused_with_a_reason(
         {"sections": [{**HALVES[0], "end_s": True}]},
         {"sections": [HALVES[0]] * 501},
         {"restore": 0},
+        {"restore": "1"},
     ],
 )
 async def test_what_is_no_edit_is_refused(alice: Person, video: str, body: dict[str, Any]) -> None:
     assert_problem(await alice.patch(f"{video}/sections", json=body, headers=FIRST), 422, "validation_failed")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"sections": [{**HALVES[0], "start_s": "0"}]}, "body.sections.0.start_s"),
+        ({"restore": 0}, "body.restore"),
+        ({}, "body.sections"),
+        ({"sections": HALVES, "restore": 1}, "body.restore"),
+    ],
+)
+async def test_a_mistake_is_told_of_the_form_that_was_meant(
+    alice: Person, video: str, body: dict[str, Any], field: str
+) -> None:
+    answer = await alice.patch(f"{video}/sections", json=body, headers=FIRST)
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 async def test_a_video_that_was_not_analysed_says_what_to_do(alice: Person) -> None:
