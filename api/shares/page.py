@@ -14,7 +14,8 @@ from contracts.kinds.music import SectionType
 STYLE = (
     "body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;justify-content:center;"
     "gap:1rem;background:#111;color:#eee;font:16px/1.5 system-ui,sans-serif}"
-    "video{max-width:100vw;max-height:80vh}h1{font-size:1.1rem;margin:0 1rem;overflow-wrap:anywhere}p{margin:0 1rem}"
+    "video{max-width:100%;max-height:80vh;width:auto;height:auto}"
+    "h1{font-size:1.1rem;margin:0 1rem;overflow-wrap:anywhere}p{margin:0 1rem}"
 )
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 """By which the content security policy allows this style and no other."""
