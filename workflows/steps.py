@@ -238,13 +238,15 @@ analyse_music = Step(
 choose_clips = Step(
     "choose_clips", clip_steps.ChooseRequest, clip_steps.Choices, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
     heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
-    summary=lambda a: f"{len(a.params.clips)} wishes",
+    summary=lambda a: f"wishes: {len(a.params.clips)}",
 )  # fmt: skip
 
 cut_clip = Step(
     "cut_clip", clip_steps.CutRequest, ClipMade, Queue.TRANSFER, timing.TRANSFER_ATTEMPT, STUBBORN,
     heartbeat=timing.TRANSFER_HEARTBEAT, wait_max=timing.QUEUE_WAIT_MAX,
-    summary=lambda a: f"clip {a.choice.position + 1}: {a.choice.cut.start_s:.1f} to {a.choice.cut.end_s:.1f} s",
+    summary=lambda a: (
+        f"clip {a.choice.position + 1}: {a.choice.cut.start_s:.1f} to {a.choice.cut.end_s:.1f} s, {a.choice.cut.format}"
+    ),
 )  # fmt: skip
 
 finish_clips = Step(
