@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from fractions import Fraction
 from typing import Any
 
 from contracts.ids import VideoId
@@ -19,7 +20,7 @@ from contracts.kinds.music import (
     SectionType,
     Song,
 )
-from contracts.media import Artifact, EngineUse
+from contracts.media import Artifact, AudioInfo, EngineUse
 from contracts.video_job import PipelineResult
 from db import videos
 from db.engine import Database
@@ -103,7 +104,10 @@ async def check(database: Database, video_id: str) -> None:
     """As ingest does when the file is what it claims to be."""
     async with database.transaction() as session:
         video = await session.get_one(Video, VideoId(video_id))
-        info = media_info(CONTENT)
+        sound = AudioInfo(
+            codec="aac", sample_rate=48_000, channels=2, start_s=Fraction(0), duration_s=Fraction(61)
+        )
+        info = media_info(CONTENT).model_copy(update={"audio": (sound,)})
         source = Artifact(
             key=video.object_key, bytes=info.bytes, sha256=info.sha256, content_type=video.content_type
         )
