@@ -35,8 +35,8 @@ async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def each_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T | ActivityError]:
-    """Results in the order given, and what went wrong with those that failed for good. A cancellation stops them all,
-    and so does the news that the job has ended."""
+    """Results in the order given, and what went wrong with those that failed for good. A cancellation stops them all;
+    that the job had ended meanwhile is raised."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         if tasks:

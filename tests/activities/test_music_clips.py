@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-import ffmpeg
 import pytest
 from temporalio.testing import ActivityEnvironment
 
@@ -24,7 +23,6 @@ from contracts.video_job import Complete, Ingested, JobInput, PipelineResult, St
 from db import events, jobs, settlement
 from db.products.music import record_analysis
 from db.tables_clips import SectionAuthor, SectionList
-from media.ffmpeg import command
 from storage import keys
 from tests.activities.settling import settle
 from tests.activities.test_media_steps import assert_stored, ingest, upload
@@ -40,17 +38,7 @@ RANGE = ClipSpec(start=1.0, end=3.0)
 
 @pytest.fixture(scope="session")
 def concert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small picture, and the song."""
-    folder = tmp_path_factory.mktemp("concert")
-    song = songs.write(folder / "song.wav", songs.song(FORM))
-    picture = ffmpeg.input(f"testsrc=size=160x120:rate=10:duration={SONG_S}", f="lavfi")
-    out = folder / "concert.mp4"
-    coded = ffmpeg.output(
-        picture, ffmpeg.input(str(song)).audio, command.target(out),
-        f="mp4", vcodec="libx264", preset="ultrafast", pix_fmt="yuv420p", g=10, acodec="aac", ar=48_000,
-    )  # fmt: skip
-    command.run(coded, timeout_s=120)
-    return out
+    return songs.filmed(tmp_path_factory.mktemp("concert"), FORM)
 
 
 @dataclass

@@ -15,6 +15,8 @@ from typing import Any
 from uuid import uuid4
 
 import cv2
+import httpx
+import numpy as np
 import pytest
 
 from contracts.queues import Queue
@@ -25,9 +27,8 @@ from dev.platform import Api, Worker
 from dev.servers.issuer import Issuer
 from dev.servers.ports import free_port
 from dev.servers.process import together
-from storage.store import Store
 from tests.api.acts import Person, create_job, grant, upload
-from tests.books import assert_books_coherent, run_sql
+from tests.books import assert_books_coherent
 from tests.workflows.house import until
 from tests.workflows.surroundings import environment_of
 
@@ -154,19 +155,14 @@ async def test_a_job_of_the_new_kind_goes_through_the_api_and_the_saga_to_a_capt
         assert {stage["name"]: stage["percent"] for stage in job["stages"]} == {"ingest": 100, "draw": 100}
         balance = (await fan.get("/v1/credits/balance")).json()
         assert (balance["available"], balance["held"]) == (99, 0)
-
-    database = Database.from_settings(platform_settings)
-    store = Store.from_settings(platform_settings)
-    try:
-        await assert_books_coherent(database)
-        (result,) = await run_sql(
-            database, "SELECT key, content_type FROM results WHERE job_id = :job", job=job["id"]
-        )
-        poster = await asyncio.to_thread(store.get_file, result.key, tmp_path / "poster.jpg")
-        assert result.content_type == poster.content_type == "image/jpeg"
-        picture = cv2.imread(str(tmp_path / "poster.jpg"))
+        result = (await fan.get(job["result_url"], headers={"Accept": "application/json"})).raise_for_status()
+        async with httpx.AsyncClient(trust_env=False) as plain:
+            poster = (await plain.get(result.json()["url"])).raise_for_status()
+        assert poster.headers["content-type"] == "image/jpeg"
+        picture = cv2.imdecode(np.frombuffer(poster.content, np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         assert picture.shape == (120, 160, 3)
-    finally:
-        await database.aclose()
-        store.close()
+
+    database = Database.from_settings(platform_settings)
+    await assert_books_coherent(database)
+    await database.aclose()

@@ -1,5 +1,5 @@
-"""`python -m tests.workflows.mortal_worker PLAN DEATHS`: core and provider workers that kill themselves with SIGKILL
-on the way, and are replaced at once, until the standard input is closed.
+"""`python -m tests.workflows.mortal_worker PLAN DEATHS QUEUE ...`: workers of these queues that kill themselves with
+SIGKILL on the way, and are replaced at once, until the standard input is closed.
 
 PLAN is a JSON file, workflow id to [step, moment]: whoever is given that step dies before its effect, or after it and
 before its answer; once, which a file in the folder DEATHS remembers. Every death also takes along whatever else the
@@ -22,6 +22,8 @@ from contracts import timing
 
 # How soon Temporal notices that a step died with its worker.
 timing.RECORD_TIMEOUT = timing.PROVIDER_ATTEMPT = timing.NOTIFY_ATTEMPT = timedelta(seconds=6)
+timing.CLEAN_UP_ATTEMPT = timedelta(seconds=6)
+timing.TRANSFER_HEARTBEAT = timedelta(seconds=15)  # in which an engine must start, on a busy machine
 
 from temporalio import activity  # noqa: E402 - the time limits come first
 from temporalio.worker import (  # noqa: E402
@@ -78,11 +80,12 @@ class _Dying(ActivityInboundInterceptor):
         return result
 
 
-async def work(plan: dict[str, list[str]], deaths: Path) -> None:
+async def work(plan: dict[str, list[str]], deaths: Path, queues: list[Queue]) -> None:
     settings = Settings()
     client = await connect(settings)
     interceptors = [FaultInterceptor(), Dies(plan, deaths)]
-    async with open_rooms(settings, client, starter=starter(client, settings), engines=0) as rooms:
+    engines = 1 if Queue.TRANSFER in queues else 0
+    async with open_rooms(settings, client, starter=starter(client, settings), engines=engines) as rooms:
         workers = [
             Worker(
                 client,
@@ -96,19 +99,20 @@ async def work(plan: dict[str, list[str]], deaths: Path) -> None:
                 max_concurrent_workflow_tasks=4,
                 max_concurrent_activities=10,
             )
-            for queue in (Queue.CORE, Queue.PROVIDERS)
+            for queue in queues
         ]
         await asyncio.gather(*(worker.run() for worker in workers))
 
 
 def main() -> None:
     plan, deaths = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    queues = [Queue(name) for name in sys.argv[3:]]
     living: set[int] = set()
     while not select.select([sys.stdin], [], [], 0.02)[0]:
         while len(living) < AT_ONCE:
             child = os.fork()
             if child == 0:
-                asyncio.run(work(plan, deaths))
+                asyncio.run(work(plan, deaths, queues))
             living.add(child)
         gone, _ = os.waitpid(-1, os.WNOHANG)
         living.discard(gone)

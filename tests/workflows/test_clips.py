@@ -25,6 +25,7 @@ from tests.workflows.clipping import (
 from tests.workflows.house import Handle, House, failure_of
 from tests.workflows.stand_ins import ANALYSIS, Fails, Gate
 from tests.workflows.test_reset import reset_everywhere
+from tests.workflows.test_sweep import grow_old, sweep
 from workflows.client import cancel_job
 
 READY = ("ready", None)
@@ -241,4 +242,18 @@ async def test_a_free_regeneration_that_failed_may_be_asked_again(house: House) 
     await run(house, job)
     (before,), (clip,) = await clips_of(house, paid), await clips_of(house, job)
     assert (clip.regenerated_from, clip.credits, clip.state) == (before.id, 0, "ready")
+    await assert_nothing_moved(house, job)
+
+
+async def test_a_free_regeneration_whose_workflow_was_terminated_is_settled_by_the_sweep(
+    house: House,
+) -> None:
+    job = await open_free(house, await a_clip(house))
+    gate = house.stand_ins.on["cut_clip/0"] = Gate()
+    handle = await house.start(job)
+    await gate.reached.wait()
+    await handle.terminate("an operator was in a hurry")
+    await grow_old(house, job)
+    assert (await sweep(house)).settled == 1
+    assert await told(house, job) == [("failed", Code.WORKFLOW_TERMINATED)]
     await assert_nothing_moved(house, job)

@@ -17,9 +17,12 @@ from contracts.queues import Queue
 from contracts.timing import JobDeadlines
 from contracts.video_job import JobInput
 from dev.platform import Worker as WorkerProcess
-from tests.workflows.clipping import CHORUS, PRICE, VERSE, open_clips
+from tests.activities.test_media_steps import assert_stored, upload
+from tests.media.music import songs
+from tests.workflows.clipping import CHORUS, PRICE, VERSE, clips_of, open_clips
 from tests.workflows.house import House, until, workers
 from tests.workflows.lost_answers import LosesAnswers, Moment
+from tests.workflows.mortals import mortal_workers, spared
 from tests.workflows.stand_ins import Fails, Gate
 from tests.workflows.surroundings import environment_of
 from workflows.client import cancel_job
@@ -213,6 +216,33 @@ async def test_a_worker_may_die_before_and_after_the_effect_of_every_step_of_mus
             await closed_house.assert_released(job, "FAILED", Code.CLIP_TOO_LARGE)
         else:
             await closed_house.assert_captured(job, making.captured)
+
+
+@pytest.mark.slow
+async def test_kill_9_of_whoever_hears_and_cuts_costs_nothing_and_loses_no_clip(
+    closed_house: House, tmp_path: Path
+) -> None:
+    """Real engines in workers that die before and after each step, taking along what else they were doing."""
+    film = songs.filmed(tmp_path, (("A", 4), ("B", 8), ("A", 4)))
+    deaths = [(step, moment) for step in CLIP_STEPS for moment in ("before", "after")]
+    jobs: list[JobInput] = []
+    for step, _ in deaths:
+        wishes = (CHORUS, VERSE) if step == "analyse_music" else (VERSE, VERSE)
+        jobs.append((await upload(closed_house, film, job=await open_clips(closed_house, *wishes))).job)
+    plan = {job.workflow_id: death for job, death in zip(jobs, deaths, strict=True)}
+    environment = environment_of(closed_house.settings)
+    mortals = mortal_workers(environment, plan, tmp_path, Queue.CORE, Queue.TRANSFER, Queue.PROVIDERS)
+    async with mortals as died:
+        handles = [await closed_house.start(job) for job in jobs]
+        async with asyncio.timeout(400):
+            await asyncio.gather(*(handle.result() for handle in handles))
+    assert spared(died, plan) == {}
+    for job in jobs:
+        await closed_house.assert_captured(job, 2 * PRICE)
+        for clip in await clips_of(closed_house, job):
+            assert clip.made is not None
+            for file in (clip.made.video, clip.made.preview, clip.made.poster):
+                await assert_stored(closed_house, file)
 
 
 async def is_waited_for(house: House) -> bool:

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from contracts.settings import Settings
 from contracts.video_job import JobInput
 from dev.servers.standins import PortOneStandIn, StripeStandIn
 from tests.workflows.house import until, workers
+from tests.workflows.mortals import all_have, mortal_workers, spared
 from tests.workflows.shop import Shop, open_shop
 from tests.workflows.stand_ins import Fails
 from tests.workflows.surroundings import environment_of
@@ -237,8 +235,13 @@ async def test_kill_9_before_and_after_every_step_ends_as_if_nothing_had_happene
         case.workflow_ids[which]: (step, moment)
         for case, (_, which, step, moment) in zip(cases, deaths, strict=True)
     }
-    died = tmp_path / "deaths"
-    async with workers(shop.house, Queue.TRANSFER, Queue.GPU), mortal_workers(shop, plan, tmp_path, died):
+    environment = {
+        **environment_of(shop.house.settings),
+        **shop.stripe.settings(),
+        **portone_of(shop).settings(),
+    }
+    mortals = mortal_workers(environment, plan, tmp_path, Queue.CORE, Queue.PROVIDERS)
+    async with workers(shop.house, Queue.TRANSFER, Queue.GPU), mortals as died:
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(
                 *(stories[name].live(shop, case) for case, (name, *_) in zip(cases, deaths, strict=True))
@@ -275,36 +278,3 @@ async def end_of(shop: Shop, case: Case) -> tuple[str, tuple[tuple[str, int], ..
     assert balance.held == 0
     job = None if case.job is None else (await shop.house.job(case.job)).status.value
     return (await shop.status(case.purchase)).value, refunds, balance.available, job
-
-
-@asynccontextmanager
-async def mortal_workers(
-    shop: Shop, plan: dict[str, tuple[str, str]], folder: Path, died: Path
-) -> AsyncIterator[None]:
-    died.mkdir()
-    (folder / "plan.json").write_text(json.dumps(plan))
-    environment = {
-        **environment_of(shop.house.settings),
-        **shop.stripe.settings(),
-        **portone_of(shop).settings(),
-    }
-    program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.workflows.mortal_worker", folder / "plan.json", died),
-        env=environment,
-        stdin=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield
-    finally:
-        assert program.stdin is not None
-        program.stdin.close()
-        await program.wait()
-
-
-async def all_have(died: Path, plan: dict[str, tuple[str, str]]) -> bool:
-    return not spared(died, plan)
-
-
-def spared(died: Path, plan: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Whoever has not come to the step, or not to the end of it."""
-    return {each: where for each, where in plan.items() if not (died / each.replace("/", "-")).exists()}

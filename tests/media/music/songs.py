@@ -6,7 +6,10 @@ import wave
 from collections.abc import Sequence
 from pathlib import Path
 
+import ffmpeg
 import numpy as np
+
+from media.ffmpeg import command
 
 RATE = 22050
 CHORDS = {"A": (57, 53, 48, 55), "B": (50, 57, 58, 53), "C": (55, 52, 45, 50)}
@@ -106,3 +109,25 @@ def _note(midi: int, length: int, decay: float = 3.0) -> np.ndarray:
     tone = sum(np.sin(2 * np.pi * k * hertz * time) / k for k in (1, 2, 3))
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.005)
     return (np.exp(-decay * time) * fade * tone).astype(np.float32)
+
+
+def filmed(folder: Path, sections: Sequence[tuple[str, int]]) -> Path:
+    """An MP4 file: a small picture, and the song."""
+    heard = write(folder / "song.wav", song(sections))
+    with wave.open(str(heard)) as file:
+        seconds = file.getnframes() / file.getframerate()
+    out = folder / "concert.mp4"
+    coded = ffmpeg.output(
+        ffmpeg.input(f"testsrc=size=160x120:rate=10:duration={seconds}", f="lavfi"),
+        ffmpeg.input(str(heard)).audio,
+        command.target(out),
+        f="mp4",
+        vcodec="libx264",
+        preset="ultrafast",
+        pix_fmt="yuv420p",
+        g=10,
+        acodec="aac",
+        ar=48_000,
+    )
+    command.run(coded, timeout_s=120)
+    return out
