@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from contracts.ids import JobId
+from contracts.kinds.sections import SECTIONS_MAX
 from contracts.pricing import Quote
 from db import settlement
 from db.engine import Database
@@ -179,7 +180,7 @@ async def test_sections_that_cannot_be_are_refused_with_a_reason(
         {"sections": [{**HALVES[0], "start_s": -1}]},
         {"sections": [{**HALVES[0], "end_s": 1e308}]},
         {"sections": [{**HALVES[0], "end_s": True}]},
-        {"sections": [HALVES[0]] * 501},
+        {"sections": [HALVES[0]] * (SECTIONS_MAX + 1)},
         {"restore": 0},
         {"restore": "1"},
     ],
