@@ -127,7 +127,7 @@ class Cut(Contract):
     format: ClipFormat
     bytes_max: int | None = None
     fade_s: float = 0.0
-    """Of picture and sound, at both ends."""
+    """Of picture and sound, at both ends. Copied pictures that nothing can be joined to (HEVC) stay as they are."""
     path: tuple[CropPoint, ...] = ()
     """Empty: the middle of the picture."""
     lufs: float | None = -14.0

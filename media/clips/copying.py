@@ -75,15 +75,11 @@ def plan_splice(window: Window, fade_s: float) -> Splice | None:
     )
 
 
-def whole_groups(window: Window, info: MediaInfo, fade_s: float) -> tuple[Coded, ...]:
+def whole_groups(window: Window, info: MediaInfo) -> tuple[Coded, ...]:
     """HEVC pictures, in decoding order, of which some before and after the clip are hidden by the edit list; empty
-    when that cannot be. Their parameter sets have ids that no encoder lets us choose, so nothing can be joined."""
-    if (
-        info.picture.codec != "hevc"
-        or info.container not in ("mp4", "mov")
-        or fade_s
-        or window.origin != window.pts[0]
-    ):
+    when that cannot be. Their parameter sets have ids that no encoder lets us choose, so nothing can be joined, and
+    such a clip fades in its sound alone."""
+    if info.picture.codec != "hevc" or info.container not in ("mp4", "mov") or window.origin != window.pts[0]:
         return ()
     begin = window.key_before(window.pts[0])
     if not any(frame.key and frame.pts == begin for frame in window.coded):

@@ -93,7 +93,7 @@ class _Clip:
 
     def _copied(self) -> Made | None:
         """None when nothing can be copied."""
-        if groups := copying.whole_groups(self._window, self._info, self._cut.fade_s):
+        if groups := copying.whole_groups(self._window, self._info):
             return self._hidden(groups)
         configuration = copying.joinable(self._source, self._info)
         plan = copying.plan_splice(self._window, self._cut.fade_s) if configuration else None
@@ -111,7 +111,8 @@ class _Clip:
         end = max(window.end, max(frame.pts for frame in groups) + 1) - window.origin
         packets = list(timed(units, end, window.time_base))
         track = Track(writing.copied_picture(self._source, self._info), packets, window.duration_s)
-        return self._as_source(track, "all", brightness(next(self._pictures.frames(window.pts[:1]))))
+        unfaded = Pictures(self._source, self._info, window, 0.0, self._beat)
+        return self._as_source(track, "all", brightness(next(unfaded.frames(window.pts[:1]))))
 
     def _as_source(self, track: Track, copied: Literal["all", "inner"], light: float) -> Made:
         video = self._info.picture
