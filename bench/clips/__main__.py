@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from activities.clips import FADE_S
 from bench.enhance.measure import Cost, run
 from contracts.kinds.clip import ClipFormat, Cut
 from contracts.media import MediaLimits
@@ -99,14 +100,14 @@ def _cases(source: Path, work: Path, start_s: float, end_s: float) -> list[Case]
         command = [sys.executable, "-m", "bench.clips.engine", str(source), str(work / "info.json")]
         return Case(f"engine, {name}", [*command, cut.model_dump_json(), str(folder)], folder / "clip.mp4")
 
-    cut = Cut(start_s=start_s, end_s=end_s, format=ClipFormat.ORIGINAL)
+    cut = Cut(start_s=start_s, end_s=end_s, format=ClipFormat.ORIGINAL, fade_s=FADE_S)
     return [
         ffmpeg("stream copy", "-c", "copy"),
-        engine("original, sound as it is", cut.model_copy(update={"lufs": None})),
-        engine("original, -14 LUFS", cut),
+        engine("original, sound as it is", cut.model_copy(update={"lufs": None, "fade_s": 0.0})),
+        engine("original, faded, -14 LUFS", cut),
         ffmpeg("coded anew", *X264),
         ffmpeg("vertical", "-vf", VERTICAL, *X264),
-        engine("vertical, -14 LUFS", cut.model_copy(update={"format": ClipFormat.VERTICAL})),
+        engine("vertical, faded, -14 LUFS", cut.model_copy(update={"format": ClipFormat.VERTICAL})),
     ]
 
 
