@@ -14,7 +14,6 @@ REPOSITORY = Path(__file__).parent.parent
 MONEY = ("contracts", "db", "providers/payments", "activities/payments.py", "workflows/token_purchase.py")
 MEASURES = {
     "contracts/signing.py": "names them in order to refuse them",
-    "contracts/media.py": "frame rates, seconds and picture quality",
     "contracts/kinds/clip.py": "seconds and places in a picture",
     "contracts/kinds/enhance.py": "frame rates and seconds",
     "contracts/kinds/music.py": "seconds, tempo and shares",

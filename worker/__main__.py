@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 
 from contracts.settings import settings
 from worker.roles import ROLES
@@ -21,6 +22,10 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     hide_from_children()
     asyncio.run(serve(role, settings()))
+    # All is closed and handed back. Tearing the interpreter down beside the SDK's own threads has aborted it
+    # ("PyGILState_Release"), and an orchestrator would take that for a crash.
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":
