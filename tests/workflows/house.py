@@ -101,7 +101,7 @@ class House:
             quote = Quote(credits=quote, started_minutes=1, credits_per_minute=quote, basis="assumed")
         async with self.rooms.database.transaction() as session:
             if user is not None:
-                video = await self._source(session, user, uploaded)
+                video = await self.source(session, user, uploaded)
             else:
                 assert again is not None
                 user = await users.get_user(session, again.user_id)
@@ -120,7 +120,7 @@ class House:
             await session.refresh(video)
             return jobs.job_input(job, video, deadlines or self.settings.deadlines)
 
-    async def _source(self, session: AsyncSession, user: User, uploaded: bool) -> Video:
+    async def source(self, session: AsyncSession, user: User, uploaded: bool) -> Video:
         video = await videos.create_source(
             session,
             user_id=user.id,

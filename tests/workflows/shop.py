@@ -30,7 +30,7 @@ from contracts.purchases import CheckoutAnswer, PurchaseInput, PurchaseOutcome
 from contracts.settings import PortOneSettings, Settings, StripeSettings
 from contracts.timing import JobDeadlines, PurchaseDeadlines
 from contracts.video_job import JobInput
-from db import inbox, jobs, ledger, purchases, settlement, videos
+from db import inbox, jobs, ledger, purchases, settlement
 from db.ids import new_id
 from db.tables import User
 from dev.servers.standins import PortOneStandIn, StripeStandIn
@@ -92,18 +92,7 @@ class Shop:
         """A job paid by card and its purchase, in one transaction; neither workflow is started."""
         user, job_id = user or await self.house.user(credits=0), JobId(new_id("job"))
         async with self.house.rooms.database.transaction() as session:
-            video = await videos.create_source(
-                session,
-                user_id=user.id,
-                filename="concert.mp4",
-                content_type="video/mp4",
-                bytes_=1_000_000,
-                sha256=None,
-                object_key=f"raw/{user.id}/{uuid4().hex}/source",
-                duration_ms=None,
-            )
-            if uploaded:
-                await videos.mark_uploaded(session, video.id)
+            video = await self.house.source(session, user, uploaded)
             purchase = await purchases.create(
                 session,
                 purchase_id=purchase_id(user.id, uuid4().hex),
