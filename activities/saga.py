@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities.rooms import Rooms, origin
+from contracts.errors import Code, EchoError
 from contracts.jobs import JobStatus
 from contracts.video_job import (
     AdjustHold,
@@ -51,11 +52,14 @@ class SagaActivities:
 
     @activity.defn(name="record_status")
     async def record_status(self, request: StatusChange) -> bool:
-        """The job begins or ends to wait for a person; the saga log tells why, and since when."""
+        """The job begins or ends to wait for a person; the saga log tells why, and since when. A job that has ended,
+        as a run after a reset may find, waits for nobody: JOB_SETTLED."""
         async with self._database.transaction() as session:
+            job = await jobs.lock_job(session, request.job_id)
+            if job.status.settled:
+                raise EchoError(Code.JOB_SETTLED, "the job had ended before this run")
             if not await jobs.set_status(session, request):
                 return False
-            job = await jobs.lock_job(session, request.job_id)
             await saga_log.append(
                 session,
                 job.id,
