@@ -33,6 +33,7 @@ from tests.standins import (  # fixtures for all tests  # noqa: F401
     stripe_process,
     stripe_standin,
 )
+from tests.waiting import loop_of_tests, pytest_runtest_makereport  # noqa: F401
 
 # A developer's own settings must not lead tests to other servers than these.
 for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMPORAL_"))]:
