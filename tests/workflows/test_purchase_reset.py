@@ -43,7 +43,7 @@ async def test_a_reset_to_any_moment_of_its_life_charges_grants_and_refunds_noth
     transfers = await shop.transfers(purchase)
     run_id = (await handle.describe()).run_id
     targets = await task_completions(handle)
-    for event in sorted({targets[0], targets[1], targets[len(targets) // 2], targets[-2], targets[-1]}):
+    for event in targets:
         again = await shop.reset(purchase, event, run_id)
 
         async def sees_the_end(again=again) -> bool:
