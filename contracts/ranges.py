@@ -6,20 +6,9 @@ Seconds of the video's own timeline.
 from __future__ import annotations
 
 from contracts.errors import Code, EchoError
-from contracts.kinds.clip import ClipType
-from contracts.kinds.music import SectionType
 
 END_TOLERANCE_S = 0.1
 """By which a range may pass the video's end, where a player's clock and the last frame's end disagree."""
-TYPES = {
-    ClipType.INTRO: (SectionType.INTRO,),
-    # The climax is a chorus: the greatest.
-    ClipType.CHORUS: (SectionType.CHORUS, SectionType.CLIMAX),
-    ClipType.CLIMAX: (SectionType.CLIMAX,),
-    ClipType.BRIDGE: (SectionType.BRIDGE,),
-    ClipType.BEST: tuple(SectionType),
-}
-"""The sections that a clip of a type may lie in."""
 Range = tuple[float, float]
 
 

@@ -15,12 +15,12 @@ from api.jobs.schemas import ExistingVideo, FromBalance, JobRequestBase
 from contracts.errors import Code, EchoError
 from contracts.ids import PurchaseId
 from contracts.kinds import CLIP
-from contracts.kinds.clip import CLIPS_MAX, ClipParams, ClipSpec, ClipType
+from contracts.kinds.clip import CLIPS_MAX, TYPES, ClipParams, ClipSpec, ClipType
 from contracts.kinds.music import MusicSummary
 from contracts.kinds.sections import with_sections
 from contracts.media import MediaInfo
 from contracts.pricing import Quote
-from contracts.ranges import TYPES, fits, judged, refuse_longer
+from contracts.ranges import fits
 from contracts.settings import Settings
 from db import clips, music, purchases
 from db.jobs import get_job
@@ -47,10 +47,9 @@ async def open_clips(
     else:
         video = await existing(session, body.video_id, caller.user_id)
         wishes = await _wishes_that_exist(session, body, video)
+        CLIP.refuse_impossible(ClipParams(clips=wishes), _info(video))
         if isinstance(body, schemas.HighlightRequest):
             await _refuse_missing(session, wishes[0], video)
-        for wish in wishes:
-            _judge(wish, _info(video))
     request = JobRequestBase(
         kind=CLIP.name,
         params=ClipParams(clips=wishes),
@@ -77,11 +76,12 @@ async def open_again(
     made = await clips.ranks_made_again(session, before)
     wish = wished_again(before.spec, body, made)
     video = await existing(session, before.video_id, caller.user_id)
-    _judge(wish, _info(video))
+    params = ClipParams(clips=(wish,), regenerates=before.id)
+    CLIP.refuse_impossible(params, _info(video))
     await _refuse_missing(session, wish, video)
     request = JobRequestBase(
         kind=CLIP.name,
-        params=ClipParams(clips=(wish,), regenerates=before.id),
+        params=params,
         source=ExistingVideo(video_id=video.id),
         funding=FromBalance(),
     )
@@ -194,19 +194,6 @@ async def _music(session: AsyncSession, video: Video) -> MusicSummary | None:
     """As the worker will see it: with the sections as they are now. None for a video that was not analysed."""
     known = await music.latest(session, video.id)
     return None if known is None else with_sections(known[0].summary, known[1])
-
-
-def _judge(wish: ClipSpec, info: MediaInfo) -> None:
-    """Raises CLIP_LONGER_THAN_VIDEO, RANGE_OUTSIDE, and NO_AUDIO when sections are spoken of."""
-    duration_s = _duration_s(info)
-    if wish.length is None:
-        assert wish.start is not None
-        assert wish.end is not None
-        judged(wish.start, wish.end, duration_s)
-        return
-    refuse_longer(wish.length, duration_s)
-    if not info.audio:
-        raise EchoError(Code.NO_AUDIO, "sections are found by ear")
 
 
 def _info(video: Video) -> MediaInfo:

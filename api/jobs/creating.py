@@ -56,6 +56,7 @@ async def open_requested(
         video = found or await _announced(session, upload, caller.user_id, settings)
     if video.info is not None:
         needs.judge(KINDS[request.kind], video.info)
+        KINDS[request.kind].refuse_impossible(request.params, video.info)
     user, job_id = await _user(session, caller), JobId(new_id("job"))
     quote = quote or quote_of(request, video)
     charge = None

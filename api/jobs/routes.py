@@ -56,6 +56,8 @@ ETAG_HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "Of this s
             Code.VIDEO_NOT_READY,
             Code.NO_VIDEO,
             Code.NO_AUDIO,
+            Code.RANGE_OUTSIDE,
+            Code.CLIP_LONGER_THAN_VIDEO,
             Code.UPLOAD_TOO_LARGE,
             Code.TOO_LONG,
             Code.PROVIDER_NOT_OFFERED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,9 @@ class Need(StrEnum):
     SOUND = "sound"
 
 
+def _nothing(_wishes: Any, _info: MediaInfo) -> None: ...
+
+
 @dataclass(frozen=True)
 class JobKind:
     name: str
@@ -36,6 +40,9 @@ class JobKind:
     title_ko: str
     pages: tuple[str, ...] = ()
     """Below `/v1/videos/{id}` of the source: where what was made is found, when the result itself is no video."""
+    refuse_impossible: Callable[[Any, MediaInfo], None] = _nothing
+    """Raises EchoError for params that a source of known media, which has what is needed, cannot fulfil. Asked before
+    anything is held; a source that is yet to come is judged by the pipeline."""
 
     @property
     def defaults(self) -> JobParams | None:

@@ -13,10 +13,12 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.base import Contract
+from contracts.errors import Code, EchoError
 from contracts.kinds.base import JobKind, JobParams, Need
 from contracts.kinds.music import Analysis, HighlightLength, SectionType
 from contracts.media import Artifact, EngineUse, MediaInfo, Verification
 from contracts.pricing import PerPiece
+from contracts.ranges import judged, refuse_longer
 
 CLIP_S_MIN = 1.0
 CLIP_S_MAX = 180.0
@@ -55,6 +57,17 @@ class ClipType(StrEnum):
     BRIDGE = "bridge"
     BEST = "best"
     """The best highlight, whatever section it lies in."""
+
+
+TYPES = {
+    ClipType.INTRO: (SectionType.INTRO,),
+    # The climax is a chorus: the greatest.
+    ClipType.CHORUS: (SectionType.CHORUS, SectionType.CLIMAX),
+    ClipType.CLIMAX: (SectionType.CLIMAX,),
+    ClipType.BRIDGE: (SectionType.BRIDGE,),
+    ClipType.BEST: tuple(SectionType),
+}
+"""The sections that a clip of a type may lie in."""
 
 
 def check_range(start: float, end: float) -> None:
@@ -195,6 +208,18 @@ def _pieces(params: ClipParams) -> int:
     return len(params.clips)
 
 
+def _refuse_impossible(params: ClipParams, info: MediaInfo) -> None:
+    """Raises CLIP_LONGER_THAN_VIDEO, RANGE_OUTSIDE, and NO_AUDIO when sections are spoken of."""
+    duration_s = float(info.picture.duration_s)
+    for wish in params.clips:
+        if wish.start is not None and wish.end is not None:
+            judged(wish.start, wish.end, duration_s)
+        elif wish.length is not None:
+            refuse_longer(wish.length, duration_s)
+            if not info.audio:
+                raise EchoError(Code.NO_AUDIO, "sections are found by ear")
+
+
 CLIP = JobKind(
     name="clip",
     params=ClipParams,
@@ -204,4 +229,5 @@ CLIP = JobKind(
     title_en="Clips",
     title_ko="클립",
     pages=("clips",),
+    refuse_impossible=_refuse_impossible,
 )

@@ -6,9 +6,9 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 
 from contracts.errors import Code, EchoError
-from contracts.kinds.clip import CLIP_S_MIN, ClipSpec, ClipType
+from contracts.kinds.clip import CLIP_S_MIN, TYPES, ClipSpec, ClipType
 from contracts.kinds.music import Highlight, Music, Section, SectionType
-from contracts.ranges import TYPES, Range, judged, refuse_longer
+from contracts.ranges import Range, judged, refuse_longer
 
 SNAP_SHARE = 0.2
 """Of a clip's length, by which bars may make it shorter or longer; 15 s is 8 bars at 120 bpm, where a bar has 2 s."""

@@ -183,9 +183,29 @@ async def test_what_cannot_be_is_refused_and_nothing_is_held(
     answer = await alice.post("/v1/clips", json=body, headers=key())
 
     assert_problem(answer, 422, code)
-    balance = (await alice.get("/v1/credits/balance")).json()
+    await assert_nothing_is_held(alice)
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [({"start": 60, "end": 70}, "range_outside"), ({"start": 0, "end": 90}, "clip_longer_than_video")],
+)
+async def test_nor_does_a_plain_job_hold_anything_for_it(
+    wish: dict[str, Any], code: str, alice: Person, database: Database
+) -> None:
+    video_id = await a_video(database, alice)
+    body = {"kind": "clip", "source": {"video_id": video_id}, "params": {"clips": [{"length": 15}, wish]}}
+
+    answer = await alice.post("/v1/jobs", json=body, headers=key())
+
+    assert_problem(answer, 422, code)
+    await assert_nothing_is_held(alice)
+
+
+async def assert_nothing_is_held(who: Person) -> None:
+    balance = (await who.get("/v1/credits/balance")).json()
     assert (balance["available"], balance["held"]) == (100, 0)
-    assert (await alice.get("/v1/videos/jobs")).json()["data"] == []
+    assert (await who.get("/v1/videos/jobs")).json()["data"] == []
 
 
 async def test_a_refusal_says_what_is_wrong_in_both_languages(alice: Person, database: Database) -> None:

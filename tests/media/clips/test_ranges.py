@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts.errors import Code, EchoError
-from contracts.kinds.clip import CLIP_S_MIN, ClipSpec, ClipType
+from contracts.kinds.clip import CLIP_S_MIN, TYPES, ClipSpec, ClipType
 from contracts.kinds.music import (
     Highlight,
     HighlightLength,
@@ -17,7 +17,7 @@ from contracts.kinds.music import (
     Song,
 )
 from contracts.media import EngineUse
-from contracts.ranges import END_TOLERANCE_S, TYPES, judged
+from contracts.ranges import END_TOLERANCE_S, judged
 from media.clips.ranges import SNAP_SHARE, candidates, chosen, clamped, snapped
 
 BAR_S = 2.0
