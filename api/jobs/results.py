@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -122,7 +122,7 @@ def _view(
     )
     if video is None:
         pages = {page: links.video(job.video_id, page) for page in KINDS[job.kind].pages}
-        return schemas.ProductResult(**dict(base), product=row.product, links=pages)
+        return schemas.ProductResult(**dict(base), product=_without_keys(row.product), links=pages)
     assert video.info
     thumbnails = tuple(
         schemas.ThumbnailLink(
@@ -134,6 +134,18 @@ def _view(
         for thumbnail in video.thumbnails or ()
     )
     return schemas.VideoResult(**dict(base), video_id=video.id, info=video.info, thumbnails=thumbnails)
+
+
+def _without_keys(found: Any) -> Any:
+    """Files are described without their place in the store, which means nothing outside."""
+    match found:
+        case dict():
+            hidden = {"key"} if "sha256" in found else set[str]()
+            return {name: _without_keys(value) for name, value in found.items() if name not in hidden}
+        case list():
+            return [_without_keys(each) for each in found]
+        case _:
+            return found
 
 
 def _thumbnail_url(services: Services, thumbnail: Thumbnail) -> str:

@@ -275,6 +275,7 @@ async def test_the_result_of_a_music_job_is_its_findings(
     assert whole.json() == found_music().model_dump(mode="json")
     assert described["bytes"] == len(whole.content)
     assert described["product"]["summary"] == found_music().summary().model_dump(mode="json")
+    assert set(described["product"]["strip"]) == {"bytes", "sha256", "content_type"}
     assert set(described["links"]) == {"music", "sections"}
     for url in described["links"].values():
         assert (await alice.get(url)).json()["video_id"] == video_id
