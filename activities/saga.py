@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.rooms import Rooms, origin
 from contracts.errors import Code, EchoError
-from contracts.jobs import JobStatus
+from contracts.jobs import NEXT, JobStatus
 from contracts.video_job import (
     AdjustHold,
     Complete,
@@ -58,6 +58,9 @@ class SagaActivities:
             job = await jobs.lock_job(session, request.job_id)
             if job.status.settled:
                 raise EchoError(Code.JOB_SETTLED, "the job had ended before this run")
+            if request.status not in NEXT[job.status]:
+                # It has been further: a run after a reset, which stands here, waits all the same.
+                request = request.model_copy(update={"status": job.status})
             if not await jobs.set_status(session, request):
                 return False
             await saga_log.append(

@@ -108,7 +108,8 @@ async def refund_of_end(session: AsyncSession, purchase_id: PurchaseId) -> Refun
 
 
 async def charge_state(session: AsyncSession, job_id: JobId) -> ChargeState:
-    """What the job's saga waits for. NOT_FOUND for a job that is paid from the balance."""
+    """What the job's saga waits for. NOT_FOUND for a job that is paid from the balance; JOB_SETTLED for one that has
+    ended and waits no more, whatever a bank may take its time for."""
     purchase = await session.scalar(
         select(Purchase).where(Purchase.job_id == job_id).execution_options(populate_existing=True)
     )
@@ -116,6 +117,8 @@ async def charge_state(session: AsyncSession, job_id: JobId) -> ChargeState:
         raise EchoError(Code.NOT_FOUND, f"job {job_id} has no charge")
     job = await jobs.get_job(session, job_id)
     assert job is not None, "the purchase names it"
+    if job.status.settled and not purchase.status.settled:
+        raise EchoError(Code.JOB_SETTLED, f"job {job_id} is {job.status}")
     held = None if job.hold_id is None else await holds.get_hold(session, job.hold_id)
     return ChargeState(
         status=purchase.status,

@@ -6,7 +6,7 @@ Whatever goes wrong on the way, the hold is released: bad input, a fault that su
 passes, a cancellation. Capture and publication of the result are one database transaction, and so are release
 and the job's final status, so that money and state cannot disagree even if the process dies between two lines
 of this file. A job that has ended never runs again: a reset or a restarted copy finds that out at its first
-step and touches nothing.
+step, or before it waits for anybody, and touches nothing.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class VideoJobWorkflow:
         self._waits_for_support = False
         self._decision: RetryRequest | GiveUpRequest | RefundRequest | None = None
         self._settled: Settled | None = None
+        self._seed = workflow.random_seed()
 
     @workflow.run
     async def run(self, job: JobInput) -> JobOutcome:
@@ -183,6 +184,8 @@ class VideoJobWorkflow:
         self._note(await steps.hold(JobRef(job_id=self._job.job_id)))
 
     async def _await_upload(self) -> None:
+        if not self._uploaded:
+            await self._look_before_waiting()
         try:
             await workflow.wait_condition(
                 lambda: self._uploaded,
@@ -214,6 +217,7 @@ class VideoJobWorkflow:
             if not told:
                 told = True
                 await self._tell("funds_short")
+            await self._look_before_waiting()
             # Whoever adds credits says so; should that word be lost, a look now and then finds them.
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
@@ -231,6 +235,14 @@ class VideoJobWorkflow:
         """From here on the job can no longer be cancelled: the answer to this step is awaited to its end."""
         done = Complete(job_id=self._job.job_id, credits=credits, outcome=result)
         self._settle(await to_the_end(steps.complete(done)))
+
+    async def _look_before_waiting(self) -> None:
+        """A run after a reset may stand right before a wait, with all its steps done by the run before it, which has
+        gone on since: to the job's end, perhaps, after which nobody speaks to it any more."""
+        # A reset changes the seed, at the very place of the history from which on the code runs anew.
+        if workflow.random_seed() != self._seed and workflow.patched("look-before-waiting"):
+            outcome = await steps.hold(JobRef(job_id=self._job.job_id))
+            self._note(outcome.model_copy(update={"short_credits": self._short_credits}))
 
     # ---- when it cannot be finished ---------------------------------------------------------------------
 
@@ -261,6 +273,7 @@ class VideoJobWorkflow:
         try:
             await self._record_attention(Attention.FAULT, fault.code, f"{fault.step}: {fault.detail}")
             await self._tell("attention")
+            await self._look_before_waiting()
             await workflow.wait_condition(
                 lambda: self._decision is not None,
                 timeout=timedelta(seconds=self._job.deadlines.attention_s),
@@ -335,6 +348,9 @@ class VideoJobWorkflow:
     def _note(self, outcome: HoldOutcome) -> None:
         if outcome.status.settled:
             raise JobEnds(JobStatus.FAILED, Code.JOB_SETTLED, "the job had ended before this run")
+        if not self._uploaded and outcome.status is not JobStatus.CREATED:
+            # A reset may have left out the signal that said so.
+            self._uploaded = workflow.patched("upload-known-by-status")
         self._held_credits, self._short_credits = outcome.held_credits, outcome.short_credits
         self._show()
 

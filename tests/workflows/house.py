@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
@@ -144,8 +144,11 @@ class House:
     def handle(self, job: JobInput) -> Handle:
         return self.client.get_workflow_handle_for(VideoJobWorkflow.run, job.workflow_id)
 
-    async def reset(self, job: JobInput, event_id: int, run_id: str | None = None) -> Handle:
-        """What *Reset* in the Web UI does; the new run's handle."""
+    async def reset(
+        self, job: JobInput, event_id: int, run_id: str | None = None, *, signals: bool = True
+    ) -> Handle:
+        """What *Reset* in the Web UI does, with or without the signals that came since; the new run's handle."""
+        left_out = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
         answer = await self.client.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=self.client.namespace,
@@ -153,6 +156,7 @@ class House:
                 reason="test",
                 workflow_task_finish_event_id=event_id,
                 request_id=uuid4().hex,
+                reset_reapply_exclude_types=() if signals else (left_out,),
             )
         )
         return self.client.get_workflow_handle_for(

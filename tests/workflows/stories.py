@@ -15,7 +15,7 @@ from temporalio.client import WorkflowHandle
 from contracts.errors import Code
 from contracts.finance import ReconcileRequest
 from tests.workflows.clipping import CHORUS, VERSE, open_clips
-from tests.workflows.house import Handle, House, until
+from tests.workflows.house import Handle, House, failure_of, task_completions, until
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
 from workflows.maintenance import ExpiryWorkflow, RetentionWorkflow, SealJournalWorkflow, SweepWorkflow
@@ -99,6 +99,16 @@ async def expired(house: House) -> Handle:
     return await house.start(await house.open_job(uploaded=False), skip_time=True)
 
 
+async def reset_after_its_end(house: House) -> Handle:
+    """To right before a wait: the old run was cancelled while it waited."""
+    job = await house.open_job(uploaded=False)
+    handle = await house.start(job)
+    await until_it_waits(handle)
+    await cancel_job(house.client, house.settings, job)
+    await failure_of(handle)
+    return await house.reset(job, (await task_completions(handle))[1])
+
+
 async def swept(house: House) -> WorkflowHandle[Any, Any]:
     queue = house.settings.queue_prefix + "core"
     return await house.client.start_workflow(SweepWorkflow.run, id=f"sweep-{uuid4().hex}", task_queue=queue)
@@ -142,7 +152,7 @@ async def until_it_waits(handle: Handle) -> None:
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
-        succeeded, rejected, retried, given_up, funded, canceled, expired, music, clip, clip_unmade,
-        swept, retained, sealed, promotions_expired, reconciled,
+        succeeded, rejected, retried, given_up, funded, canceled, expired, reset_after_its_end, music, clip,
+        clip_unmade, swept, retained, sealed, promotions_expired, reconciled,
     )
 }  # fmt: skip

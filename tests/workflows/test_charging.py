@@ -12,7 +12,7 @@ from contracts.payments import PurchaseStatus, RefundTo
 from contracts.purchases import RefundRequest
 from contracts.timing import CHARGE_LOOK, JobDeadlines
 from contracts.video_job import JobInput
-from tests.workflows.house import card_of, failure_of, until
+from tests.workflows.house import card_of, failure_of, task_completions, until
 from tests.workflows.shop import Shop
 from tests.workflows.stand_ins import Fails, Gate
 from workflows.client import cancel_job
@@ -149,6 +149,19 @@ async def test_money_that_comes_when_the_job_has_ended_goes_back(shop: Shop) -> 
     await shop.hear(purchase)
     await shop.refunded(purchase, ("SUCCEEDED", 1_000, 10))
     assert (await shop.house.balance(job)).available == 0
+    await shop.assert_agreed()
+
+
+async def test_a_reset_of_a_job_that_has_ended_does_not_wait_for_its_bank(shop: Shop) -> None:
+    job, purchase = await shop.charge(payment_method="pm_standin_processing")
+    await shop.start_both(job, purchase)
+    await shop.checkout(purchase)
+    await cancel_job(shop.house.client, shop.house.settings, job)
+    handle = shop.house.handle(job)
+    await failure_of(handle)
+    await failure_of(await shop.house.reset(job, (await task_completions(handle))[0]))
+    await ended(shop, job, "CANCELED", Code.CANCELED_BY_USER)
+    assert await shop.status(purchase) is PurchaseStatus.AWAITING_PAYMENT
     await shop.assert_agreed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
@@ -12,6 +13,9 @@ from contracts.jobs import Attention
 from contracts.video_job import JobInput
 from tests.workflows.house import Handle, House, card_of, failure_of, task_completions, until
 from tests.workflows.stand_ins import Fails, Gate
+from tests.workflows.stories import until_it_waits
+from tests.workflows.test_sweep import grow_old, sweep
+from workflows.client import cancel_job
 
 
 async def reset_everywhere(house: House, job: JobInput, handle: Handle) -> int:
@@ -84,6 +88,45 @@ async def test_after_support_gave_up_it_waits_for_nobody_again(house: House) -> 
     assert ((await house.job(job)).version, await house.saga(job)) == (row.version, saga)
 
 
+async def awaits_its_upload(house: House) -> JobInput:
+    return await house.open_job(uploaded=False)
+
+
+async def awaits_credits(house: House) -> JobInput:
+    house.stand_ins.credits = 60
+    return await house.open_job(credits=25)
+
+
+async def awaits_support(house: House) -> JobInput:
+    house.stand_ins.on["mux_enhanced"] = Fails(Code.RESULT_UNVERIFIED)
+    return await house.open_job()
+
+
+@pytest.mark.parametrize("by", ["its user", "the sweep"])
+@pytest.mark.parametrize("opened", [awaits_its_upload, awaits_credits, awaits_support])
+async def test_after_it_was_ended_while_it_waited_it_does_not_wait_again(
+    house: House, opened: Callable[[House], Awaitable[JobInput]], by: str
+) -> None:
+    """Also to the moment between its last step and its waiting, when no step is left that could learn of the end."""
+    job = await opened(house)
+    handle = await house.start(job)
+    await until_it_waits(handle)
+    if by == "the sweep":
+        await handle.terminate("an operator was in a hurry")
+        await grow_old(house, job)
+        await sweep(house)
+    else:
+        await cancel_job(house.client, house.settings, job)
+        await failure_of(handle)
+    row, transfers, saga = await house.job(job), await house.transfers(job), await house.saga(job)
+
+    await reset_everywhere(house, job, handle)
+    after = await house.job(job)
+    assert (after.status, after.failure_code, after.version) == (row.status, row.failure_code, row.version)
+    assert (await house.transfers(job), await house.saga(job)) == (transfers, saga)
+    await house.assert_books_coherent()
+
+
 async def test_in_the_middle_it_finishes_once_while_the_old_runs_steps_still_run(house: House) -> None:
     gate = house.stand_ins.on["enhance_segment/1"] = Gate()
     job = await house.open_job()
@@ -113,6 +156,25 @@ async def test_of_a_job_that_waits_for_support_waits_again(house: House) -> None
     await house.assert_captured(job)
 
 
+async def test_to_before_what_the_job_has_reached_everybody_sees_it_wait_for_support(house: House) -> None:
+    gate = house.stand_ins.on["enhance_segment/1"] = Gate()
+    job = await house.open_job()
+    handle = await house.start(job)
+    await gate.reached.wait()
+    house.stand_ins.on["ingest"] = Fails(Code.STORAGE_UNAVAILABLE)
+    again = await house.reset(job, (await task_completions(handle))[0])
+    await house.until_waiting(job, Attention.FAULT)
+    row = await house.job(job)
+    assert (row.status, row.failure_code) == ("RUNNING", Code.STORAGE_UNAVAILABLE)
+
+    gate.opened.set()
+    await again.execute_update("retry")
+    await again.result()
+    await house.assert_captured(job)
+    waited = [outcome for step, outcome in await house.saga(job) if step == "attention"]
+    assert waited == ["waiting", "done"]
+
+
 @pytest.mark.parametrize("moment", ["awaiting the upload", "awaiting credits"])
 async def test_while_the_job_waits_for_its_user_keeps_what_the_user_has_done(
     house: House, moment: str
@@ -131,3 +193,19 @@ async def test_while_the_job_waits_for_its_user_keeps_what_the_user_has_done(
     again = await house.reset(job, (await task_completions(handle))[0])
     assert (await again.result()).status == "SUCCEEDED"
     await house.assert_captured(job, 60 if short else 10)
+
+
+@pytest.mark.parametrize("task", [0, 1], ids=["its first task", "before it waited"])
+async def test_without_the_signals_that_came_since_an_announced_upload_stays_announced(
+    house: House, task: int
+) -> None:
+    gate = house.stand_ins.on["plan_enhance"] = Gate()
+    job = await house.open_job(uploaded=False)
+    handle = await house.start(job)
+    await until_it_waits(handle)
+    await handle.signal("ingested")
+    await gate.reached.wait()
+    again = await house.reset(job, (await task_completions(handle))[task], signals=False)
+    gate.opened.set()
+    assert (await again.result()).status == "SUCCEEDED"
+    await house.assert_captured(job)
