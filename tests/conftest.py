@@ -41,9 +41,12 @@ for _name in [name for name in os.environ if name.startswith(("ECHOSHOT_", "TEMP
 # A test may give its program another HOME; the servers' programs must still be found in the real cache, not rebuilt.
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
-# How long an example takes says more of the machine's other work than of ours.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# How long an example takes says more of the machine's other work than of ours. And a change is judged by the same
+# examples wherever it is tested; `--hypothesis-profile fresh` looks for other ones.
+_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fresh", _untimed, derandomize=False)
+settings.register_profile("same", _untimed, derandomize=True)
+settings.load_profile("same")
 
 SERVER_FIXTURES = {
     *("postgres", "temporal", "object_store", "issuer", "platform", "fragile"),

@@ -35,6 +35,7 @@ def test_a_clip_with_sound_comes_out_twice_as_large_at_60_fps_and_verified(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mp4.manifest.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["odd_sized", "ntsc", "variable_rate", "rotated_90", "hlg", "two_tracks"])
 def test_odd_clips_are_enhanced_and_verified(name: str, clip, tmp_path: Path) -> None:
     source = probe(clip(name), MediaLimits())
@@ -86,6 +87,7 @@ class _PulledPlug(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(clip, tmp_path: Path) -> None:
     out, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
     enhance(clip("ntsc"), whole, PLAIN, workers=1)

@@ -53,7 +53,7 @@ class NumpyOps:
         return np.concatenate(xs, axis=1)
 
 
-@pytest.mark.parametrize("name", ["animevideov3", "x4plus"])
+@pytest.mark.parametrize("name", ["animevideov3", pytest.param("x4plus", marks=pytest.mark.slow)])
 def test_a_network_read_from_its_files_answers_as_ncnn_does(name: Upscaler) -> None:
     tile = textured(16, 16).astype(np.float32) / 255
     layers = read_graph(*weights_path(name))

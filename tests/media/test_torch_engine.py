@@ -78,7 +78,7 @@ def test_a_file_that_ends_too_soon_is_refused(name: Upscaler, tmp_path: Path) ->
 
 
 def test_the_weights_give_the_picture_that_ncnn_gives_in_float32(name: Upscaler, layers: list[Layer]) -> None:
-    x = np.ascontiguousarray(textured(16, 16).astype(np.float32).transpose(2, 0, 1) / 255)
+    x = np.ascontiguousarray(textured(8, 8).astype(np.float32).transpose(2, 0, 1) / 255)
     ours = run_graph(layers, NumpyOps(), x[None], [layer.weights for layer in layers])[0]
     assert np.abs(ours - in_float32(name, x)).max() < 0.05 * LEVEL
 

@@ -23,9 +23,8 @@ from media.upscale.network import NetworkEnlarger, low_frequencies
 from tests.media.pixels import flat, psnr, textured
 
 COLOR = ColorModel("bt709", False, 8)
-ENGINES: list[tuple[Upscaler, float]] = [
-    ("lanczos", 1.0), ("animevideov3", 1.0), ("animevideov3", 0.4), ("x4plus", 1.0),
-]  # fmt: skip
+SLOW = pytest.param(("x4plus", 1.0), marks=pytest.mark.slow)
+ENGINES = [("lanczos", 1.0), ("animevideov3", 1.0), ("animevideov3", 0.4), SLOW]
 COLORS = {
     "black": (0, 0, 0), "near black": (0.02, 0.02, 0.03), "dark grey": (0.12, 0.12, 0.12),
     "grey": (0.5, 0.5, 0.5), "bright grey": (0.9, 0.9, 0.9), "white": (1, 1, 1), "red": (1, 0, 0),

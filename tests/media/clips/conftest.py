@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +27,11 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
     "hevc": lambda folder: make(folder / "hevc.mp4", look=HEVC),
     "matroska": lambda folder: make(folder / "m.mkv"),
     "silent": lambda folder: make(folder / "silent.mp4", sounds=[]),
-    "anamorphic": lambda folder: make(
-        folder / "ana.mp4", look=Look(options=X264, sample_aspect=Fraction(4, 3))
-    ),
-    "turned_90": lambda folder: make(folder / "r90.mp4", look=Look(options=X264, rotation_ccw=-90)),
-    "turned_180": lambda folder: make(folder / "r180.mp4", look=Look(options=X264, rotation_ccw=-180)),
-    "turned_270": lambda folder: make(folder / "r270.mp4", look=Look(options=X264, rotation_ccw=-270)),
-    "mirrored": lambda folder: make(folder / "mir.mp4", look=Look(options=X264, mirrored=True)),
+    "anamorphic": lambda folder: _seen(folder, sample_aspect=Fraction(4, 3)),
+    "turned_90": lambda folder: _seen(folder, rotation_ccw=-90),
+    "turned_180": lambda folder: _seen(folder, rotation_ccw=-180),
+    "turned_270": lambda folder: _seen(folder, rotation_ccw=-270),
+    "mirrored": lambda folder: _seen(folder, mirrored=True),
     "two_tracks": lambda folder: make(
         folder / "two.mp4",
         sounds=[
@@ -47,6 +46,11 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
         folder / "late_picture.mp4", [1 + Fraction(number, 30) for number in range(120)]
     ),
 }
+
+
+def _seen(folder: Path, **look: Any) -> Source:
+    """Of which nothing but the pictures matters."""
+    return make(folder / "seen.mp4", frames=60, look=Look(options=X264, **look), sounds=[])
 
 
 def _noise(folder: Path) -> Source:

@@ -22,6 +22,7 @@ from tests.media.joined import heard
 ROWS, COLUMNS, CELL_PX = 5, 2, 24
 SIZE = (320, 180)
 """Shown width and height."""
+CLICK_TOLERANCE_S = 0.002
 
 
 def drawn(number: int, size: tuple[int, int] = SIZE) -> Picture:

@@ -44,6 +44,7 @@ def test_a_steady_beat_is_surer_than_noise() -> None:
     assert steady.tempo_confidence > beats.track(extract(iter([noise]))).tempo_confidence + 0.2
 
 
+@pytest.mark.slow
 def test_the_beat_is_found_without_compiling_anything(tmp_path: Path) -> None:
     """Engines run where nothing can be written, on machines unlike the one that made the image, several at once."""
     listen = (
