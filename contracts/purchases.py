@@ -69,6 +69,7 @@ class PurchaseMemory(Contract):
     """Step, code and detail of what support is shown."""
     refused: str | None
     creation_interrupted: bool
+    cancel_requested: bool = False
     money_back: bool
     asked: dict[RefundId, int]
     more_asked: int

@@ -366,7 +366,9 @@ class TokenPurchaseWorkflow:
         """Until there is news or the time is over. A long history is left behind here, where nothing is half done."""
         if workflow.info().is_continue_as_new_suggested():
             await workflow.wait_condition(workflow.all_handlers_finished)
-            if not self._is_called() and not self._cancel_requested:
+            # Older code remembered no cancellation, and stayed with it: of what was paid meanwhile, until its end.
+            remembered = not self._cancel_requested or workflow.patched("cancellation-is-remembered")
+            if not self._is_called() and remembered:
                 workflow.continue_as_new(self._purchase.model_copy(update={"memory": self._memory()}))
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(news, timeout=timeout, timeout_summary="next look, or a deadline")
@@ -381,6 +383,7 @@ class TokenPurchaseWorkflow:
             fault=None if self._fault is None else astuple(self._fault),
             refused=self._refused,
             creation_interrupted=self._creation_interrupted,
+            cancel_requested=self._cancel_requested,
             money_back=self._money_back,
             asked=self._asked,
             more_asked=self._more_asked,
@@ -393,6 +396,7 @@ class TokenPurchaseWorkflow:
         self._fault = None if memory.fault is None else Fault(*memory.fault)
         self._refused = memory.refused
         self._creation_interrupted = memory.creation_interrupted
+        self._cancel_requested = memory.cancel_requested
         self._money_back = memory.money_back
         self._asked = dict(memory.asked)
         self._more_asked = memory.more_asked

@@ -153,6 +153,18 @@ async def is_not_paid(shop: Shop) -> Ending:
     return ends
 
 
+async def was_cancelled_too_late(shop: Shop) -> Ending:
+    purchase = await paid(shop)
+    await shop.cancel(purchase)
+    await continued(shop, purchase)
+
+    async def ends() -> None:
+        await shop.handle(purchase).execute_update("refund")
+        await shop.refunded(purchase, ("PENDING", 10_000, 100))
+
+    return ends
+
+
 async def given_to(shop: Shop, purchase: PurchaseInput) -> PurchaseInput:
     """The input of its latest run."""
     async for event in shop.handle(purchase).fetch_history_events():
@@ -172,6 +184,7 @@ async def test_a_purchase_goes_on_in_a_new_run_as_if_nothing_had_happened(impati
             has_a_failed_refund(shop),
             has_a_fault(shop),
             is_not_paid(shop),
+            was_cancelled_too_late(shop),
         )
         await shop.stripe.control.post("refunds/settle", outcome="succeeded")
         await asyncio.gather(*(end() for end in endings))
