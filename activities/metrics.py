@@ -25,8 +25,8 @@ QUEUE_WAIT_SECONDS = Histogram(
 STEP_FAILURES = Counter("echoshot_step_failures_total", "Failed attempts of steps", ["step", "code"])
 JOBS_SWEPT = Counter(
     "echoshot_jobs_swept_total",
-    "Jobs that the sweeper started, settled for a closed workflow, or failed on",
+    "Jobs that the sweeper started, told of their upload, settled for a closed workflow, or failed on",
     ["action"],
 )
-for action in ("started", "settled", "failed"):
+for action in ("started", "told", "settled", "failed"):
     JOBS_SWEPT.labels(action)  # from zero on, so that the first one is seen as an increase

@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities.files import engines_root
+from contracts.ids import JobId
 from contracts.ledger import TransferOrigin
 from contracts.payments import Provider, ProviderEvent
 from contracts.purchases import PurchaseInput
@@ -31,6 +32,9 @@ class Starter(Protocol):
     def start_job(self) -> Callable[[JobInput], Awaitable[bool]]:
         """False when it was started before."""
         ...
+
+    @property
+    def announce_upload(self) -> Callable[[JobId], Awaitable[None]]: ...
 
     @property
     def start_purchase(self) -> Callable[[PurchaseInput], Awaitable[bool]]:

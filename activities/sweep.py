@@ -4,7 +4,8 @@ providers that were written down and not passed on.
 A job has lost its workflow when the API died between its commit and the start (then it is started), or when an operator
 terminated the workflow, which runs no code (then the hold is released). A job without any workflow is started at
 whatever age, so that even the loss of Temporal's own database costs no credit: the saga begins again and finds
-its hold and its finished segments. A purchase is always started again: what it has done it finds in its rows and at
+its hold and its finished segments. The API may also have died between writing an upload down and telling the workflow,
+which then waits for it (it is told again). A purchase is always started again: what it has done it finds in its rows and at
 the provider.
 """
 
@@ -50,6 +51,7 @@ class Swept(Enum):
     LEFT = auto()
     STARTED = auto()
     SETTLED = auto()
+    TOLD = auto()
     WOKEN = auto()
     FAILED = auto()
 
@@ -69,6 +71,7 @@ class SweepActivities:
             examined=jobs_done.total(),
             started=jobs_done[Swept.STARTED],
             settled=jobs_done[Swept.SETTLED],
+            uploads_announced=jobs_done[Swept.TOLD],
             failed=jobs_done[Swept.FAILED] + undelivered + woken[Swept.FAILED],
             purchases_started=woken[Swept.STARTED],
             refunds_announced=woken[Swept.WOKEN],
@@ -81,24 +84,28 @@ class SweepActivities:
         while True:
             async with self._rooms.database.read() as session:
                 rows = await jobs.active_created_before(session, before, after=after, limit=BATCH)
-            inputs = [jobs.job_input(job, video, self._rooms.settings.deadlines) for job, video in rows]
-            for job in inputs:
-                activity.heartbeat(job.job_id)
-                swept = await self._sweep(job)
+            for row, video in rows:
+                activity.heartbeat(row.id)
+                job = jobs.job_input(row, video, self._rooms.settings.deadlines)
+                swept = await self._sweep(job, untold=job.uploaded and row.status is JobStatus.CREATED)
                 done[swept] += 1
                 if swept is not Swept.LEFT:
                     JOBS_SWEPT.labels(swept.name.lower()).inc()
-            if len(inputs) < BATCH:
+            if len(rows) < BATCH:
                 return done
-            after = inputs[-1].job_id
+            after = rows[-1][0].id
 
-    async def _sweep(self, job: JobInput) -> Swept:
+    async def _sweep(self, job: JobInput, *, untold: bool) -> Swept:
+        """`untold`: its upload is written down, and as far as the database knows its workflow still waits for it."""
         try:
             status = await self._workflow_status(job.job_id)
             if status is None:
                 return Swept.STARTED if await self._rooms.starter.start_job(job) else Swept.LEFT
             if status in ENDED:
                 return Swept.SETTLED if await self._settle(job, status) else Swept.LEFT
+            if untold:
+                await self._rooms.starter.announce_upload(job.job_id)
+                return Swept.TOLD
         except Exception as failure:
             # One job that cannot be helped must not keep all later ones from being helped.
             activity.logger.error("job %s not swept: %s", job.job_id, as_echo_error(failure))

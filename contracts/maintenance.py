@@ -21,6 +21,8 @@ class SweepReport(Contract):
     """Jobs whose workflow had never been started."""
     settled: int = 0
     """Jobs whose workflow had been terminated: their holds were released."""
+    uploads_announced: int = 0
+    """Jobs whose upload was written down, and whose workflow still waited for it."""
     failed: int = 0
     """Jobs, purchases and events that could not be helped this time; the worker's log says why."""
     purchases_started: int = 0

@@ -181,6 +181,7 @@ class Starter:
     """These functions for activities, which do not know workflows."""
 
     start_job: Callable[[JobInput], Awaitable[bool]]
+    announce_upload: Callable[[JobId], Awaitable[None]]
     start_purchase: Callable[[PurchaseInput], Awaitable[bool]]
     deliver_event: Callable[[PurchaseInput, ProviderEvent], Awaitable[None]]
     announce_refund: Callable[[PurchaseInput], Awaitable[None]]
@@ -190,6 +191,7 @@ class Starter:
 def starter(client: Client, settings: Settings) -> Starter:
     return Starter(
         start_job=partial(start_job, client, settings),
+        announce_upload=partial(announce_upload, client),
         start_purchase=partial(start_purchase, client, settings),
         deliver_event=partial(deliver_event, client, settings),
         announce_refund=partial(announce_refund, client, settings),

@@ -11,6 +11,7 @@ from contracts.errors import Code
 from contracts.jobs import JobStatus
 from contracts.maintenance import SweepReport
 from contracts.video_job import JobInput
+from db import videos
 from tests.workflows.house import House, task_completions
 from tests.workflows.stand_ins import Gate
 from workflows.maintenance import SweepWorkflow
@@ -52,6 +53,18 @@ async def test_a_job_that_was_never_started_is_started(house: House) -> None:
     await grow_old(house, job)
     assert await sweep(house) == SweepReport(examined=1, started=1)
     await house.handle(job).result()
+    await house.assert_captured(job)
+
+
+async def test_a_job_whose_upload_was_written_down_and_not_announced_goes_on(house: House) -> None:
+    """The API died between its row and its signal, and the customer's app did not ask again."""
+    job = await house.open_job(uploaded=False)
+    handle = await house.start(job)
+    async with house.rooms.database.transaction() as session:
+        await videos.mark_uploaded(session, job.video_id)
+    await grow_old(house, job)
+    assert await sweep(house) == SweepReport(examined=1, uploads_announced=1)
+    await handle.result()
     await house.assert_captured(job)
 
 
