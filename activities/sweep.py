@@ -5,8 +5,8 @@ A job has lost its workflow when the API died between its commit and the start (
 terminated the workflow, which runs no code (then the hold is released). A job without any workflow is started at
 whatever age, so that even the loss of Temporal's own database costs no credit: the saga begins again and finds
 its hold and its finished segments. The API may also have died between writing an upload down and telling the workflow,
-which then waits for it (it is told again). A purchase is always started again: what it has done it finds in its rows and at
-the provider.
+which then waits for it (it is told again). A purchase is always started again: what it has done it finds in its rows
+and at the provider.
 """
 
 from __future__ import annotations
