@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.layout import AudioLayout
+from av.audio.resampler import AudioResampler
 from av.codec.context import CodecContext, Flags
 from av.packet import Packet
 
@@ -22,7 +23,7 @@ from media.clips.loudness import (
     measure,
     resampled,
 )
-from media.clips.sound import Samples
+from media.clips.sound import PACKED, Samples, values_of
 
 RATE = 48_000
 """Of sound for social media."""
@@ -94,6 +95,9 @@ def _decoded(made: CodedSound) -> Samples:
     decoder = CodecContext.create("aac", "r")
     assert isinstance(decoder, AudioCodecContext)
     decoder.extradata = made.extradata
+    packed = AudioResampler(PACKED)
     frames = [frame for packet in [*made.packets, None] for frame in decoder.decode(packet)]
-    values = np.concatenate([np.asarray(frame.to_ndarray(), np.float32) for frame in frames], axis=1)
+    values = np.concatenate(
+        [values_of(block) for frame in frames for block in packed.resample(frame)], axis=1
+    )
     return Samples(values, made.rate, made.layout)

@@ -63,6 +63,7 @@ class _Clip:
         self._original = cut.format == ClipFormat.ORIGINAL
         self._heard = self._info.audio if self._original else self._info.audio[:1]
         self._loudest_s: float | None = None
+        self._sounds: list[AudioInfo] = []
 
     def make(self) -> ClipFile:
         sounds = [self._sound(track) for track in self._heard]
@@ -128,8 +129,10 @@ class _Clip:
             self._loudest_s = sound.loudest_s(samples, float(PREVIEW_S))
         if self._original and copying.may_copy_sound(source, info, track, window, cut):
             packets = copying.copied_sound(source, info, track, window)
+            self._sounds.append(track)
             return Track(writing.copied_sound(source, info, track), packets)
         samples = aac.fitting_rate(samples) if self._original else resampled(samples, aac.RATE)
+        self._sounds.append(track.model_copy(update={"channels": samples.channels}))
         made = aac.coded_at(sound.faded(samples, cut.fade_s), cut.lufs)
         return Track(writing.coded_sound(made, track.language), made.packets)
 
@@ -141,7 +144,7 @@ class _Clip:
             shown=made.shown, tick=window.time_base, duration_s=window.duration_s,
             width=made.width, height=made.height, look=self._info.picture if self._original else None,
             brightness=made.brightness, lufs=self._cut.lufs, bytes_max=self._cut.bytes_max,
-            sounds=tuple(self._as_made(track) for track in self._heard),
+            sounds=tuple(self._sounds),
         )  # fmt: skip
         stills = Stills(window.duration_s, self._preview_from_s())
 
@@ -162,9 +165,6 @@ class _Clip:
             width=width, height=height, copied=made.copied, info=info, verification=verification,
             video=str(out), preview=str(preview), poster=str(poster),
         )  # fmt: skip
-
-    def _as_made(self, track: AudioInfo) -> AudioInfo:
-        return track if self._original else track.model_copy(update={"channels": 2})
 
     def _preview_from_s(self) -> Fraction:
         """At the loudest three seconds, without sound in the middle."""

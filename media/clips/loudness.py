@@ -11,7 +11,7 @@ from av.audio.frame import AudioFrame
 from av.error import EOFError as EndOfStream
 from av.filter import Graph
 
-from media.clips.sound import Samples, place
+from media.clips.sound import PACKED, Samples, place, values_of
 from media.loudness import Level, read_level
 
 BLOCK = 4096
@@ -74,12 +74,12 @@ def resampled(samples: Samples, rate: int) -> Samples:
 
 
 def _filtered(samples: Samples, chain: Sequence[tuple[str, dict[str, str]]], rate: int) -> Samples:
-    form = {"sample_fmts": "fltp", "channel_layouts": samples.layout, "sample_rates": str(rate)}
+    form = {"sample_fmts": PACKED, "channel_layouts": samples.layout, "sample_rates": str(rate)}
     graph = _graph(samples, [*chain, ("aformat", form)])
     values = np.zeros((samples.values.shape[0], round(samples.count * rate / samples.rate)), np.float32)
     at = 0
     for frame in _through(graph, samples):
-        block = np.asarray(frame.to_ndarray(), np.float32)
+        block = values_of(frame)
         place(values, block, at)
         at += block.shape[1]
     return Samples(values, rate, samples.layout)
@@ -90,7 +90,7 @@ def _graph(samples: Samples, chain: Sequence[tuple[str, dict[str, str]]]) -> Gra
     nodes = [
         graph.add_abuffer(
             sample_rate=samples.rate,
-            format="fltp",
+            format=PACKED,
             layout=samples.layout,
             time_base=Fraction(1, samples.rate),
         )

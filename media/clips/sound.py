@@ -23,8 +23,17 @@ from media.opening import heard_frames, open_media
 
 PREROLL_S = Fraction(1, 2)
 """Decoded before the stretch and dropped: overlapping transforms, Opus' 80 ms, bit reservoirs."""
-CUSTOMARY = {1: "mono", 2: "stereo"}
+CUSTOMARY = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """Layouts by number of channels, for tracks that only say how many they have."""
+CODABLE = frozenset({
+    "mono", "stereo", "2.1", "3.0", "3.0(back)", "4.0", "quad", "quad(side)", "3.1", "5.0", "5.0(side)", "4.1", "5.1",
+    "5.1(side)", "6.0", "6.0(front)", "hexagonal", "6.1", "6.1(back)", "6.1(front)", "7.0", "7.0(front)", "7.1",
+    "7.1(wide)", "7.1(wide-side)", "octagonal",
+})  # fmt: skip
+"""Layouts that FFmpeg's AAC encoder takes. Others, such as 5.1.2, become stereo."""
+PACKED = "flt"
+"""Channels side by side in one plane: PyAV (18.1) counts nine planes where eight channels have one each, and reads
+what is behind them."""
 Floats = NDArray[np.float32]
 
 
@@ -47,8 +56,8 @@ class Samples:
     def frames(self, size: int) -> Iterator[AudioFrame]:
         """Blocks of this many samples, the last one shorter."""
         for start in range(0, self.count, size):
-            block = np.ascontiguousarray(self.values[:, start : start + size])
-            frame = AudioFrame.from_ndarray(block, format="fltp", layout=self.layout)
+            block = np.ascontiguousarray(self.values[:, start : start + size].T).reshape(1, -1)
+            frame = AudioFrame.from_ndarray(block, format=PACKED, layout=self.layout)
             frame.sample_rate, frame.time_base, frame.pts = self.rate, Fraction(1, self.rate), start
             yield frame
 
@@ -74,7 +83,7 @@ def read(
         values = np.zeros((AudioLayout(layout).nb_channels, count), np.float32)
         if start_s - PREROLL_S > track.start_s:
             container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)
-        even = AudioResampler("fltp", layout)  # changes neither rate nor, therefore, time
+        even = AudioResampler(PACKED, layout)  # changes neither rate nor, therefore, time
         # Times of coarse bases (1 ms) jump by their rounding: what nearly follows, follows.
         slack = max(2, int(2 * stream.time_base * rate))
         expected: int | None = None
@@ -90,9 +99,14 @@ def read(
             if at >= count:
                 break
             for block in even.resample(frame):
-                place(values, np.asarray(block.to_ndarray(), np.float32), at)
+                place(values, values_of(block), at)
             on_work()
     return Samples(values, rate, layout)
+
+
+def values_of(frame: AudioFrame) -> Floats:
+    """Channels x samples of a packed frame."""
+    return np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels).T
 
 
 def place(values: Floats, block: Floats, at: int) -> None:
@@ -103,7 +117,10 @@ def place(values: Floats, block: Floats, at: int) -> None:
 
 
 def _layout(stream: AudioStream) -> str:
-    return CUSTOMARY.get(stream.channels, stream.layout.name)
+    named = stream.layout.name
+    if stream.channels <= 2 or named.endswith(" channels"):
+        return CUSTOMARY.get(stream.channels, "stereo")
+    return named if named in CODABLE else "stereo"
 
 
 def faded(samples: Samples, fade_s: float) -> Samples:

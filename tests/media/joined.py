@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
 from contracts.kinds.enhance import EnhancePlan, SegmentSpec
 from contracts.media import ContainerName, MediaInfo, VideoInfo
 from dev.clips.pattern import numbered
+from media.clips.sound import PACKED, values_of
 from media.color import ColorModel, Picture
 from media.encode import Encoding, SegmentWriter
 from media.mux import mux
@@ -85,12 +86,6 @@ def heard(
         stream = opened.streams.audio[track]
         frames = list(opened.decode(stream))
         rate = stream.sample_rate
-    blocks = []
-    for frame in frames:
-        block: NDArray[Any] = frame.to_ndarray()
-        if frame.format.is_packed:
-            block = block.reshape(-1, frame.layout.nb_channels).T
-        if block.dtype.kind == "i":
-            block = block / 2.0 ** (8 * block.dtype.itemsize - 1)
-        blocks.append(block.astype(np.float32))
+    packed = AudioResampler(PACKED)
+    blocks = [values_of(part) for frame in frames for part in packed.resample(frame)]
     return float((frames[0].pts or 0) * (frames[0].time_base or 0)), np.concatenate(blocks, axis=1), rate

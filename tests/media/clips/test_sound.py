@@ -5,12 +5,15 @@ import pytest
 
 from contracts.errors import Code, EchoError
 from contracts.kinds.clip import ClipFormat
+from contracts.media import MediaLimits
 from dev.clips.pattern import click_times
 from dev.clips.pattern import clicks as pattern_clicks
 from media.clips import aac
 from media.clips.loudness import MEASURABLE_LUFS, mastered, measure, resampled
 from media.clips.sound import Samples, faded, loudest_s
-from tests.media.clips.sources import clicks, decoded, expected_clicks, grey
+from media.ffmpeg import command
+from media.probe import probe
+from tests.media.clips.sources import Source, clicks, decoded, expected_clicks, grey
 from tests.media.joined import heard
 
 RATE = 48_000
@@ -84,6 +87,24 @@ def test_the_loudest_part_is_found():
     samples = tone(0.01, 10.0)
     samples.values[:, 5 * RATE : 8 * RATE] *= 20
     assert loudest_s(samples, 3.0) == pytest.approx(5.0, abs=0.11)
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels", "kept"), [("7.1", 8, 8), ("3c", 3, 3), ("hexadecagonal", 16, 2), ("10c", 10, 2)]
+)
+def test_any_number_of_channels_is_cut_with_as_many_or_in_stereo(source, tmp_path, layout, channels, kept):
+    """Eight planes crashed PyAV; layouts without names, or of more channels, are none that AAC knows."""
+    plain, path = source("plain"), tmp_path / "many.mkv"
+    each = "|".join(f"c{number}=c{number % 2}" for number in range(channels))
+    many = command.source(plain.path, "mp4").output(
+        command.target(path), vcodec="copy", af=f"pan={layout}|{each}", acodec="pcm_s16le"
+    )
+    command.run(many, timeout_s=60)
+    many = Source(path, probe(path, MediaLimits()), plain.times)
+    assert [track.channels for track in many.info.audio] == [channels]
+    clip = many.cut(tmp_path, 0.7, 2.6, ClipFormat.ORIGINAL)
+    assert [track.channels for track in clip.info.audio] == [kept]
+    assert clicks(clip) == pytest.approx(expected_clicks(clip), abs=0.002)
 
 
 def test_a_faded_clip_begins_dim_but_not_black_and_its_sound_begins_silent(source, tmp_path):
