@@ -58,6 +58,18 @@ def set_duration(path: Path, track: int, duration: int) -> None:
         file.write(struct.pack(layout, duration, *rest))
 
 
+def shown_duration(path: Path, track: int) -> int:
+    """Ticks of the movie for which track number `track` (from 0) is shown: players go by it, while what a demuxer
+    tells of the last picture is a distance of decoding times. Raises EchoError RESULT_UNVERIFIED as above."""
+    with path.open("rb") as file:
+        box = _edit_list(file, path.stat().st_size, track)
+        file.seek(box.start)
+        version, count = struct.unpack(">B3xI", file.read(8))
+        if count != 1:
+            raise EchoError(Code.RESULT_UNVERIFIED, f"track {track} has {count} edits")
+        return struct.unpack(ENTRIES[version], file.read(struct.calcsize(ENTRIES[version])))[0]
+
+
 def _edit_list(file: BinaryIO, size: int, track: int) -> Box:
     movie = next(box for box in boxes(file, 0, size) if box.kind == b"moov")
     tracks = [box for box in boxes(file, movie.start, movie.end) if box.kind == b"trak"]

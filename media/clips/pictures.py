@@ -29,7 +29,9 @@ class Pictures:
         self.model = ColorModel.of(video.color, video.height, video.bit_depth, video.codec)
         self._source, self._info, self._window, self._on_frame = source, info, window, on_frame
         self._fade = fade_s / float(window.time_base)
-        self._shown = dict(zip(window.pts, window.shown(), strict=True))
+        shown = window.shown()
+        self._shown = dict(zip(window.pts, shown, strict=True))
+        self._gone = dict(zip(shown, [*shown[1:], window.end - window.origin], strict=True))
 
     def frames(self, pts: tuple[int, ...]) -> Iterator[VideoFrame]:
         """Those shown at these times of the source, which follow one another, with the clip's times."""
@@ -43,6 +45,9 @@ class Pictures:
                 yield as_frame(picture, pixel_format(picture, self.model.depth), shown)
 
     def _faded(self, picture: Picture, shown: int) -> Picture:
+        # One that stands still for longer than a fade would stay dim all that time.
+        if self._gone[shown] - shown > self._fade:
+            return picture
         left = self._window.end - self._window.origin - shown
         share = min(1.0, shown / self._fade, left / self._fade) if self._fade else 1.0
         if share >= 1:

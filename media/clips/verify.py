@@ -15,6 +15,8 @@ from contracts.media import AudioInfo, Check, MediaInfo, MediaLimits, Verificati
 from media.clips import loudness, sound
 from media.clips.aac import PEAK_DBTP
 from media.clips.coding import brightness
+from media.clips.writing import MOVIE_TIMESCALE
+from media.editlist import shown_duration
 from media.opening import open_media, video_stream
 from media.probe import probe
 from media.verify import LENGTH_TOLERANCE_S, check, display, faststart, near, unreadable
@@ -53,16 +55,16 @@ def verify(clip: Path, expected: Expected, see: See) -> tuple[MediaInfo, Verific
     try:
         info = probe(clip, LIMITS, declared_type="video/mp4")
         video = info.picture
+        shown_s = Fraction(shown_duration(clip, 0), MOVIE_TIMESCALE)
     except EchoError as error:
         fault = check("readable", "yes", f"{error.code}: {error.detail}")
         return unreadable(clip), Verification(checks=(fault,))
-    frame_s = expected.duration_s / len(expected.shown)
     checks = [
         check("readable", "yes", "yes"),
         check("container", "mp4", info.container),
         check("size", f"{expected.width}x{expected.height}", f"{video.width}x{video.height}"),
         check("frames", len(expected.shown), video.frame_count),
-        near("duration", expected.duration_s, video.duration_s, max(frame_s, OFFSET_TOLERANCE_S)),
+        near("duration", expected.duration_s, shown_s, OFFSET_TOLERANCE_S),
         *_decoded(clip, video, expected, see),
         *(display(expected.look, video) if expected.look else _plain(video)),
         *_sounds(clip, info, expected),

@@ -94,12 +94,13 @@ def read_window(path: Path, info: MediaInfo, start_s: Fraction, end_s: Fraction)
     video_end = round((first_s + info.picture.duration_s) / tick)
     shown_until = times[stop] if stop < len(times) else max(video_end, pts[-1] + 1)
     origin = _cut_if_held(pts[0], round((first_s + start_s) / tick), tick)
-    end = min(shown_until, max(pts[-1] + 1, round((first_s + end_s) / tick) + int(HELD_S / tick)))
+    end = max(pts[-1] + 1, _cut_if_held(shown_until, round((first_s + end_s) / tick), tick))
     return Window(tick, pts, origin, end, tuple(coded))
 
 
-def _cut_if_held(pts: int, asked: int, tick: Fraction) -> int:
-    return asked if (asked - pts) * tick > HELD_S else pts
+def _cut_if_held(border: int, asked: int, tick: Fraction) -> int:
+    """`border`: where the picture's time on screen begins or ends."""
+    return asked if abs(asked - border) * tick > HELD_S else border
 
 
 def _around(

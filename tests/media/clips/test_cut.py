@@ -65,6 +65,25 @@ def test_a_picture_that_stands_still_is_cut_in_time(tmp_path):
     assert float(decoded(clip)[1][0]) == pytest.approx(100 / 30 - 2.0, abs=0.001)
 
 
+@pytest.mark.parametrize("form", [ORIGINAL, ClipFormat.SQUARE])
+def test_a_clip_may_end_with_a_picture_that_lasts_longer_than_the_others(tmp_path, form):
+    """As phones make in the dark. A demuxer takes its time on screen for that of a picture decoded next to it."""
+    times = [Fraction(number if number < 30 else number + 2, 30) for number in range(60)]
+    clip = make(tmp_path / "dropped.mp4", times).cut(tmp_path, 0.0, 1.0, form)
+    assert shown_numbers(clip) == list(range(30))
+    assert clip.end_s == pytest.approx(32 / 30, abs=0.001)
+
+
+def test_a_picture_that_stands_still_is_neither_dimmed_nor_shown_for_longer_than_asked(tmp_path):
+    still = make(tmp_path / "still.mp4", [Fraction(number) for number in range(6)])
+    clip = still.cut(tmp_path, 1.3, 4.1, ORIGINAL, fade_s=0.25)
+    assert (clip.start_s, clip.end_s) == (1.3, 4.1)
+    assert [float(time) for time, _ in decoded(clip)] == pytest.approx([0.0, 0.7, 1.7, 2.7], abs=0.001)
+    light = [grey(picture).mean() for _, picture in decoded(clip)]
+    whole = [grey(picture).mean() for _, picture in decoded(still.path)][1:5]
+    assert light[:3] == pytest.approx(whole[:3], rel=0.03)
+
+
 @pytest.mark.parametrize(
     ("start_s", "end_s", "code"),
     [
