@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def save_clips(context: Context, job_id: str, folder: Path, stem: str, *, force:
     for clip in missing:
         check_output(context, paths[clip["id"]], force=force)
     for clip in missing:
-        again = f"echoshot download {job_id} -o {folder}"
+        again = shlex.join(["echoshot", "download", job_id, "-o", str(folder)])
         save(context, lambda clip=clip: _found(context, clip), paths[clip["id"]], again)
     for clip in (*outcome.made, *outcome.failed):
         path = paths.get(clip["id"])
@@ -147,8 +148,7 @@ def _order(context: Context, options: Namespace, source: Source, wishes: list[di
         first = wishes[0]
         body["highlights"] = {"lengths": [first["length"]], "type": first["type"], "count": len(wishes)}
     user_id = context.api.get("/v1/me")["user_id"]
-    command = f"{options.command} {source.given}"
-    return Order(command, user_id, "/v1/clips", body | funding(options), None)
+    return Order(user_id, "/v1/clips", body | funding(options), None)
 
 
 def _outcome(context: Context, job_id: str) -> Outcome:

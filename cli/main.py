@@ -75,7 +75,7 @@ def _parser(t: Messages) -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         text = t(f"help_{name}")
         made = within.add_parser(name, help=text, description=text, epilog=t("exit_codes"), parents=[common])
-        made.set_defaults(run=run, command=name)
+        made.set_defaults(run=run)
         return made
 
     def order(name: str, run: Command) -> argparse.ArgumentParser:

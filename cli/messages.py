@@ -225,8 +225,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "작업은 계속 진행됩니다. 다시 보기: echoshot watch {job}",
     ),
     "resume_upload": (
-        "The upload can go on where it stopped: run the same echoshot {command} again.",
-        "멈춘 곳부터 이어서 업로드할 수 있습니다. 같은 명령을 다시 실행하세요: echoshot {command}",
+        "The upload can go on where it stopped: run the same command again.",
+        "멈춘 곳부터 이어서 업로드할 수 있습니다. 같은 명령을 다시 실행하세요.",
     ),
     "resume_download": (
         "The download can go on where it stopped: {command}",

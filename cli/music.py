@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from cli.download import result_of
 from cli.exits import Exit
 from cli.follow import Progress
 from cli.order import carry_out, order_job
-from cli.source import source_of
+from cli.source import Source, source_of
 from cli.waiting import check_output, fetch, save
 from contracts.kinds import MUSIC
 from contracts.kinds.music import Highlight, MusicSummary, PartType
@@ -39,16 +40,21 @@ def music(context: Context, options: Namespace) -> Exit:
                 url = context.api.get(f"/v1/videos/{video_id}/music")["strip_url"]
                 return {**result["product"]["strip"], "url": url}
 
-            save(
-                context,
-                strip,
-                options.strip,
-                f"echoshot {options.command} {video_id} --strip {options.strip}",
-            )
+            save(context, strip, options.strip, strip_again(options, source))
         context.screen.say(context.messages("succeeded", credits=progress.credits))
         return Exit.OK
 
     return carry_out(context, order_job(context, options, MUSIC, source, {}), deliver, wait=options.wait)
+
+
+def strip_again(options: Namespace, source: Source) -> str:
+    """The same order, so that it finds the job that is done and pays for no second one."""
+    words = ["echoshot", "music", source.given, "--strip", str(options.strip)]
+    if options.charge:
+        words += ["--charge", options.charge]
+    if options.refund_to:
+        words += ["--refund-to", options.refund_to]
+    return shlex.join(words)
 
 
 def show_music(context: Context, found: MusicSummary) -> None:

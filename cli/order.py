@@ -25,8 +25,6 @@ from contracts.payments import PurchaseStatus
 
 @dataclass(frozen=True)
 class Order:
-    command: str
-    """What the user may run again."""
     user_id: str
     path: str
     """Where `body` is posted; the answer is a job, or has one as its `job`."""
@@ -42,7 +40,7 @@ def order_job(
     # Asked before the file is read: a token that has expired shows at once.
     user_id = context.api.get("/v1/me")["user_id"]
     body = {"kind": kind.name, "params": params, "source": announced(context, source)} | funding(options)
-    return Order(f"{options.command} {source.given}", user_id, "/v1/jobs", body, source.file)
+    return Order(user_id, "/v1/jobs", body, source.file)
 
 
 def funding(options: Namespace) -> dict[str, Any]:
@@ -140,7 +138,7 @@ def _upload(context: Context, order: Order, job: dict[str, Any], file: VideoFile
         if refused and _lost(api.get(f"/v1/jobs/{job['id']}")):
             return False
         if isinstance(end, KeyboardInterrupt) or end.exit is Exit.UNREACHABLE:
-            screen.note(messages("resume_upload", command=order.command))
+            screen.note(messages("resume_upload"))
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def _payment_kept(context: Context, job_id: str) -> bool:
 
 def fetch(context: Context, job_id: str, path: Path) -> None:
     """Download the result of a finished job to `path`."""
-    again = f"echoshot download {job_id} -o {path}"
+    again = shlex.join(["echoshot", "download", job_id, "-o", str(path)])
     result = save(context, lambda: result_of(context.api, job_id), path, again)
     context.screen.document("result", {"job_id": job_id, "path": str(path.resolve()), **result})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
 from contracts.settings import Settings
@@ -52,21 +52,24 @@ class Presigner:
         params = {"Key": key, "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
         return self._sign("upload_part", "PUT", params, {"Content-Length": str(size)})
 
-    def get(self, key: str, filename: str, content_type: str) -> Presigned:
-        """Download under a name of its own; honours Range, so that a broken download can go on."""
+    def get(
+        self, key: str, filename: str, content_type: str, method: Literal["GET", "HEAD"] = "GET"
+    ) -> Presigned:
+        """Download under a name of its own; honours Range, so that a broken download can go on. The method is part of
+        the signature too: the store refuses a HEAD that was signed as a GET."""
         params = {
             "Key": key,
             "ResponseContentDisposition": content_disposition(filename),
             "ResponseContentType": content_type,
         }
-        return self._sign("get_object", "GET", params, {})
+        return self._sign("get_object", method, params, {})
 
     def _sign(
         self, operation: str, method: str, params: dict[str, Any], headers: dict[str, str]
     ) -> Presigned:
         expires_at = datetime.now(UTC) + timedelta(seconds=self.ttl_s)
         url = self.client.generate_presigned_url(
-            operation, Params={"Bucket": self.bucket, **params}, ExpiresIn=self.ttl_s
+            operation, Params={"Bucket": self.bucket, **params}, ExpiresIn=self.ttl_s, HttpMethod=method
         )
         return Presigned(method, url, headers, expires_at)
 

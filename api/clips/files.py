@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
@@ -69,6 +69,8 @@ async def preview(
     return to_file(services, made.preview, "preview.webp")
 
 
-def to_file(services: Services, file: Artifact, name: str) -> Response:
-    url = services.presigner.get(file.key, name, file.content_type).url
+def to_file(
+    services: Services, file: Artifact, name: str, method: Literal["GET", "HEAD"] = "GET"
+) -> Response:
+    url = services.presigner.get(file.key, name, file.content_type, method).url
     return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})

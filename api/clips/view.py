@@ -56,7 +56,7 @@ def _view(clip: Clip, standing: Standing, links: Links, locale: str) -> schemas.
         format=clip.format,
         start=start,
         end=end,
-        duration=None if start is None or end is None else end - start,
+        duration=None if start is None or end is None else round(end - start, 3),
         width=made and made.width,
         height=made and made.height,
         bytes=made and made.video.bytes,

@@ -6,6 +6,7 @@ of the page itself is counted.
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
@@ -61,7 +62,7 @@ async def shared_video(token: str, request: Request, services: CurrentServices) 
     if shared is None or not shared.valid:
         return _no_clip(shared, locale_of(request))
     made = _made(shared)
-    return to_file(services, made.video, clip_name(shared.filename, made))
+    return to_file(services, made.video, clip_name(shared.filename, made), _method(request))
 
 
 @router.api_route("/{token}/poster", methods=["GET", "HEAD"])
@@ -69,7 +70,12 @@ async def shared_poster(token: str, request: Request, services: CurrentServices)
     shared = await _find(services, token)
     if shared is None or not shared.valid:
         return _no_clip(shared, locale_of(request))
-    return to_file(services, _made(shared).poster, "poster.jpg")
+    return to_file(services, _made(shared).poster, "poster.jpg", _method(request))
+
+
+def _method(request: Request) -> Literal["GET", "HEAD"]:
+    """Whoever follows the redirection asks the store the same way."""
+    return "HEAD" if request.method == "HEAD" else "GET"
 
 
 async def _find(services: Services, token: str) -> Shared | None:

@@ -98,7 +98,7 @@ async def make(
     def made(position: int) -> ClipMade:
         wish, content = params.clips[position], f"clip {position}".encode()
         digest = hashlib.sha256(content).hexdigest()
-        start_s = 12.5 if wish.start is None else wish.start
+        start_s = 12.3 if wish.start is None else wish.start
         files = [
             put(
                 keys.clip_key(job, position, digest, name),

@@ -65,7 +65,7 @@ async def test_a_clip_that_is_made_says_what_it_is_and_where_its_files_are(
     clip = await one_made(alice, api, database)
 
     assert (clip["state"], clip["credit_effect"], clip["credits"]) == ("ready", "captured", 3)
-    assert (clip["type"], clip["start"], clip["end"], clip["duration"]) == ("chorus", 12.5, 42.5, 30)
+    assert (clip["type"], clip["start"], clip["end"], clip["duration"]) == ("chorus", 12.3, 42.3, 30)
     assert (clip["width"], clip["height"], clip["bytes"], clip["copied"]) == (64, 36, 6, "inner")
     assert clip["failure"] is None
     assert clip["expires_at"] > clip["ready_at"] > clip["created_at"]

@@ -71,6 +71,9 @@ async def test_a_link_leads_everybody_to_a_page_with_a_player(
         answer = await anonymous.get(f"{made['url']}/{leaf}")
         assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
         assert (await anonymous.get(answer.headers["location"])).content == content
+        asked = await anonymous.head(f"{made['url']}/{leaf}")
+        there = await anonymous.head(asked.headers["location"])
+        assert (there.status_code, there.headers["content-length"]) == (200, str(len(content)))
 
 
 async def test_the_page_runs_nothing_and_may_load_only_the_clip(

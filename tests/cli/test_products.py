@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,8 @@ from PIL import Image
 
 from cli.clips import file_name, seconds
 from cli.exits import Exit
-from cli.music import clock
+from cli.music import clock, strip_again
+from cli.source import Source
 from contracts.ids import VideoId
 from contracts.kinds.clip import CLIPS_MAX, ClipSpec
 from contracts.media import Artifact
@@ -50,6 +52,12 @@ def test_a_place_in_a_video_is_written_in_seconds_or_as_a_clock_shows_it(text: s
 def test_what_is_no_place_in_a_video_is_wrong_usage(text: str):
     with pytest.raises(ValueError, match="no place"):
         seconds(text)
+
+
+def test_a_strip_is_fetched_again_by_the_same_order_which_is_paid_already():
+    source = Source(given="my song.mp4", stem="my song", file=None)
+    options = Namespace(strip=Path("a strip.png"), charge="pm_1", refund_to=None)
+    assert strip_again(options, source) == "echoshot music 'my song.mp4' --strip 'a strip.png' --charge pm_1"
 
 
 def test_a_place_is_shown_with_tenths():
