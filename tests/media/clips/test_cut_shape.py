@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from contracts.kinds.clip import ClipFormat
-from tests.media.clips.sources import decoded, grey, make, shown_numbers
+from dev.clips.writer import Look
+from tests.media.clips.sources import X264, decoded, grey, make, shown_numbers
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,12 @@ def test_social_formats_have_sixty_frames_a_second_at_most(tmp_path):
     times = [Fraction(number, 120) for number in range(180)]
     clip = make(tmp_path / "fast.mp4", times, sounds=[]).cut(tmp_path, 0.25, 1.25, ClipFormat.SQUARE)
     assert shown_numbers(clip) == list(range(30, 150, 2))
+
+
+def test_rgb_as_screens_are_recorded_becomes_a_clip_that_players_can_show(tmp_path):
+    screen = make(tmp_path / "screen.mkv", look=Look(codec="libx264rgb", pixel_format="rgb24", options=X264))
+    assert screen.info.picture.color.matrix == "gbr"
+    clip = screen.cut(tmp_path, 0.5, 1.5, ClipFormat.ORIGINAL)
+    assert shown_numbers(clip) == list(range(15, 45))
+    before, after = decoded(screen.path)[15][1].astype(float), decoded(clip)[0][1].astype(float)
+    assert after.mean(axis=(0, 1)) == pytest.approx(before.mean(axis=(0, 1)), abs=3)
