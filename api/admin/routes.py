@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import Annotated
@@ -16,7 +17,7 @@ from api.problems import responses
 from api.services import CurrentServices, Services
 from api.staff import staff
 from contracts.errors import Code, EchoError
-from contracts.ids import UserId
+from contracts.ids import JobId, UserId
 from db import jobs
 from db.settlement import grant_credits
 from db.tables import User
@@ -80,10 +81,18 @@ async def _tell_waiting_jobs(services: Services, user_id: UserId) -> None:
     try:
         async with services.database.read() as session:
             waiting = await jobs.waiting_for_funds(session, user_id)
-        for job_id in waiting:
-            await services.temporal.call(partial(announce_funds, job_id=job_id))
     except EchoError as error:
         log.warning("jobs of %s are not told of their credits: %s", user_id, error)
+        return
+    # At once: one whose workflow is gone keeps the others from nothing, and Temporal's absence is waited for once.
+    await asyncio.gather(*(_tell(services, job_id) for job_id in waiting))
+
+
+async def _tell(services: Services, job_id: JobId) -> None:
+    try:
+        await services.temporal.call(partial(announce_funds, job_id=job_id))
+    except EchoError as error:
+        log.warning("job %s is not told of credits: %s", job_id, error)
 
 
 async def _user(session: AsyncSession, wanted: BySubject | ById, issuer: str) -> User:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from temporalio.client import Client
 
 from api.jobs.schemas import JobRequest
-from contracts.ids import JobId, VideoId
+from contracts.ids import JobId, VideoId, job_workflow_id
 from contracts.jobs import Attention, JobStatus
 from contracts.kinds import KINDS
 from contracts.media import Artifact, AudioInfo
@@ -293,6 +293,21 @@ async def test_a_grant_tells_the_jobs_that_wait_for_credits(
     told = "workflow_execution_signaled_event_attributes"
     assert told in await history_of(temporal_client, waiting["id"])
     assert told not in await history_of(temporal_client, other["id"])
+
+
+async def test_a_grant_tells_the_others_when_one_has_lost_its_workflow(
+    alice: Person, admin: Person, database: Database, temporal_client: Client
+) -> None:
+    lost, waiting = await create_job(alice), await create_job(alice)
+    for job in (lost, waiting):
+        waits = StatusChange(job_id=JobId(job["id"]), status=JobStatus.INGESTED, attention=Attention.FUNDS)
+        async with database.transaction() as session:
+            await jobs.set_status(session, waits)
+    await temporal_client.get_workflow_handle(job_workflow_id(JobId(lost["id"]))).terminate()
+
+    await grant(admin, alice)
+    told = "workflow_execution_signaled_event_attributes"
+    assert told in await history_of(temporal_client, waiting["id"])
 
 
 async def test_a_job_whose_workflow_has_ended_is_left_to_the_sweeper_when_cancelled(
