@@ -77,11 +77,9 @@ async def test_a_step_that_runs_at_sigterm_is_handed_to_another_worker(house: Ho
     async with workers(house, Queue.CORE, Queue.PROVIDERS):
         handle = await house.start(job)
         await until(lambda: has_held(house, job))
-        async with house.rooms.database.transaction() as session:
-            await session.execute(text("SELECT FROM jobs WHERE id = :job FOR UPDATE"), {"job": job.job_id})
-            async with process(house, tmp_path / "first", Queue.TRANSFER) as first:
-                await until(lambda: waits_for_a_row(house))
-                assert await terminated(first) == 0
+        async with house.row_held(job), process(house, tmp_path / "first", Queue.TRANSFER) as first:
+            await until(lambda: waits_for_a_row(house))
+            assert await terminated(first) == 0
         async with process(house, tmp_path / "second", Queue.TRANSFER):
             # Far less than the time after which Temporal would miss the first worker's heartbeats.
             async with asyncio.timeout(TRANSFER_HEARTBEAT.total_seconds() * 0.75):

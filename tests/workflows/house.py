@@ -171,6 +171,15 @@ class House:
 
         await until(waits)
 
+    @asynccontextmanager
+    async def row_held(self, job: JobInput) -> AsyncIterator[None]:
+        """Whoever wants to change the job waits for the end of the block, however long a busy machine takes to get
+        there: the limit on idle transactions is for the product."""
+        async with self.rooms.database.transaction() as session:
+            await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            await session.execute(text("SELECT FROM jobs WHERE id = :job FOR UPDATE"), {"job": job.job_id})
+            yield
+
     # ---- what the books and rows say ---------------------------------------------------------------------
 
     async def job(self, job: JobInput) -> Job:

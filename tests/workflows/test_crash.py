@@ -135,10 +135,8 @@ async def test_kill_9_of_the_core_worker_in_its_capture_takes_the_price_once(
         try:
             handle = await closed_house.start(job)
             await at_the_end.reached.wait()
-            async with closed_house.rooms.database.transaction() as session:
-                # Whoever wants to capture must wait for this row, so the worker dies in the middle of it.
-                row = text("SELECT FROM jobs WHERE id = :job FOR UPDATE")
-                await session.execute(row, {"job": job.job_id})
+            # Whoever wants to capture must wait for this row, so the worker dies in the middle of it.
+            async with closed_house.row_held(job):
                 at_the_end.opened.set()
                 await until(lambda: is_waited_for(closed_house))
                 first.kill()
