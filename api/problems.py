@@ -120,6 +120,12 @@ def problem(
     )
 
 
+def _without_consequences(found: Sequence[Any]) -> list[Any]:
+    """Items that are wrong are not counted: a list is then called too short besides, which nobody can mend."""
+    within = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
+    return [item for item in found if item["type"] != "too_short" or item["loc"] not in within]
+
+
 def _field(location: tuple[int | str, ...]) -> str:
     """Where in the request. What tells bodies apart, their `kind` or their form, is no part of the path."""
     first, *rest = location
@@ -145,7 +151,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], list[str]]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        found = error.errors()
+        found = _without_consequences(error.errors())
         code = Code.BAD_REQUEST if found and found[0]["type"] == "json_invalid" else Code.VALIDATION_FAILED
         # The input is left out on purpose: it may be large, or a secret sent to the wrong field.
         locale = locale_of(request)

@@ -143,7 +143,7 @@ def _order(context: Context, options: Namespace, source: Source, wishes: list[di
     # Of a video that is there the platform knows more: what cannot be is refused before anything is held.
     body: dict[str, Any] = {"video_id": source.given, "format": options.format}
     if len(wishes) == 1:
-        body["clips"] = wishes
+        body |= wishes[0]
     else:
         first = wishes[0]
         body["highlights"] = {"lengths": [first["length"]], "type": first["type"], "count": len(wishes)}

@@ -186,6 +186,18 @@ async def test_what_cannot_be_is_refused_and_nothing_is_held(
     await assert_nothing_is_held(alice)
 
 
+async def test_a_list_with_one_wrong_wish_is_not_called_too_short_besides(
+    alice: Person, database: Database
+) -> None:
+    body = {"video_id": await a_video(database, alice), "clips": [{"start": 3, "end": 2}]}
+
+    problem = assert_problem(
+        await alice.post("/v1/clips", json=body, headers=key()), 422, "validation_failed"
+    )
+
+    assert [error["message"] for error in problem["errors"]] == ["start must come before end"]
+
+
 @pytest.mark.parametrize(
     ("wish", "code"),
     [({"start": 60, "end": 70}, "range_outside"), ({"start": 0, "end": 90}, "clip_longer_than_video")],

@@ -209,6 +209,8 @@ async def test_a_song_goes_in_and_its_sections_and_clips_come_out(
         video_id = clips[0]["clip"]["video_id"]
         outside = await echoshot("clips", video_id, "--start", 50, "--end", "1:30", "--json")
         assert (outside.exit, outside.document("error")["code"]) == (Exit.USAGE, "range_outside")
+        beyond = await echoshot("clips", video_id, "--type", "bridge", "--length", 15, "--json")
+        assert (beyond.exit, beyond.document("error")["code"]) == (Exit.USAGE, "no_such_highlight")
         cut = await echoshot("clips", video_id, "--start", 6, "--end", "0:10")
         assert cut.exit == Exit.OK, cut
         assert "3 credits used" in cut.out
