@@ -44,6 +44,8 @@ from workflows.registry import WORKFLOWS
 from workflows.video_job import VideoJobWorkflow
 
 Handle = WorkflowHandle[VideoJobWorkflow, JobOutcome]
+STUCK_S = 30
+"""After this long a workflow's task is taken for one that will never end."""
 
 
 @dataclass
@@ -265,6 +267,9 @@ async def workers(house: House, *queues: Queue, workflow_cache: int = 1000) -> A
                 max_heartbeat_throttle_interval=throttle,
                 default_heartbeat_throttle_interval=throttle,
             )
+            if worker._workflow_worker is not None:
+                # The SDK's own 2 s pass on a busy machine, too; then it complains, and gives the task up.
+                worker._workflow_worker._deadlock_timeout_seconds = STUCK_S
             await stack.enter_async_context(worker)
         yield
 
