@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -32,6 +33,8 @@ DEMUXERS: dict[ContainerName, str] = {
     "ogg": "ogg",
 }
 """FFmpeg's names, used as forced format and as its white list."""
+SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's names of packed samples, in NumPy's words."""
 
 VIDEO_CODECS = frozenset({
     "h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "prores", "dnxhd",
@@ -107,7 +110,8 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
 
 
 def heard_frames(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
-    """What can be decoded of a track. An error costs its packet; one while reading ends the file, as in players."""
+    """What can be decoded of a track. An error costs its packet; one while reading ends the file, as in players. Of a
+    sound field its middle."""
     packets = container.demux(track)
     while True:
         try:
@@ -115,9 +119,24 @@ def heard_frames(container: InputContainer, track: AudioStream) -> Iterator[Audi
         except (StopIteration, FFmpegError):
             return
         try:
-            yield from packet.decode()
+            yield from map(_mixable, packet.decode())
         except FFmpegError:
             continue
+
+
+def _mixable(frame: AudioFrame) -> AudioFrame:
+    """FFmpeg mixes no sound field (ambisonics, as 360 degree cameras record). Its first channel is what a microphone
+    that hears all directions alike would have heard."""
+    if not frame.layout.name.startswith("ambisonic"):
+        return frame
+    form = frame.format.packed.name
+    values = np.frombuffer(bytes(frame.planes[0]), SAMPLE_TYPES[form])
+    step = 1 if frame.format.is_planar else frame.layout.nb_channels
+    middle = AudioFrame.from_ndarray(
+        np.ascontiguousarray(values[: frame.samples * step : step]).reshape(1, -1), format=form, layout="mono"
+    )
+    middle.sample_rate, middle.time_base, middle.pts = frame.sample_rate, frame.time_base, frame.pts
+    return middle
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:

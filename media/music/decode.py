@@ -101,6 +101,8 @@ class _Clock:
         try:
             converted = self._resampler.resample(frame)
         except ValueError:  # the track changes its rate or its channels on the way
+            if frame is None:
+                return  # nothing was begun
             yield from self._convert(None)
             self._resampler = _resampler()
             converted = self._resampler.resample(frame)
