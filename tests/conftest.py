@@ -55,7 +55,7 @@ SERVER_FIXTURES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make fast` runs what needs no server: in a minute, so that it is run before every commit."""
+    """`make fast` runs what needs no server, soon enough to be run before every commit."""
     for item in items:
         if isinstance(item, pytest.Function) and SERVER_FIXTURES & set(item.fixturenames):
             item.add_marker("servers")
