@@ -14,7 +14,7 @@ from contracts.errors import EchoError
 from contracts.kinds.enhance import EnhancePlan
 from contracts.media import AudioInfo, Check, MediaInfo, MediaLimits, Verification, VideoInfo
 from media import tags
-from media.color import LUMA_WEIGHTS
+from media.color import ColorModel
 from media.containers.isobmff import is_faststart
 from media.joining import timescale
 from media.manifest import sha256_file
@@ -126,11 +126,13 @@ def display(source: VideoInfo, found: VideoInfo) -> list[Check]:
     ]
     for name in ("matrix", "primaries", "transfer"):
         expected = getattr(source.color, name)
-        # Players guess an untagged matrix by the picture's height, so the result may say what the source left open;
-        # and of RGB it says by which matrix it was brought to luma and chroma.
-        kept = name != "matrix" or expected in LUMA_WEIGHTS
-        if kept and expected != tags.UNKNOWN:
-            checks.append(check(f"colour {name}", expected, getattr(found.color, name)))
+        # Players guess an untagged matrix by the picture's height, so the result may say what the source left open.
+        if expected == tags.UNKNOWN:
+            continue
+        if name == "matrix" and found.color.matrix != expected:
+            # Of RGB, unless it was copied, the one by which it was brought to luma and chroma.
+            expected = ColorModel.of(source.color, source.height, source.bit_depth, source.codec).matrix
+        checks.append(check(f"colour {name}", expected, getattr(found.color, name)))
     checks.append(check("colour range", _full(source.color.range), _full(found.color.range)))
     return checks
 
