@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+Method = Literal["GET", "HEAD"]
+"""How a file is asked for: an address is signed for one of them."""
+
+
 @dataclass(frozen=True)
 class Presigned:
     """A request that the holder may send until `expires_at`; `headers` must be sent as they are."""
@@ -52,9 +56,7 @@ class Presigner:
         params = {"Key": key, "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
         return self._sign("upload_part", "PUT", params, {"Content-Length": str(size)})
 
-    def get(
-        self, key: str, filename: str, content_type: str, method: Literal["GET", "HEAD"] = "GET"
-    ) -> Presigned:
+    def get(self, key: str, filename: str, content_type: str, method: Method = "GET") -> Presigned:
         """Download under a name of its own; honours Range, so that a broken download can go on. The method is part of
         the signature too: the store refuses a HEAD that was signed as a GET."""
         params = {

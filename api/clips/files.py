@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
@@ -15,6 +15,7 @@ from api.shapes import ClipIdPath
 from contracts.errors import Code
 from contracts.media import Artifact
 from db import clips
+from storage.presign import Method
 
 router = APIRouter(prefix="/clips", tags=["clips"])
 
@@ -69,8 +70,6 @@ async def preview(
     return to_file(services, made.preview, "preview.webp")
 
 
-def to_file(
-    services: Services, file: Artifact, name: str, method: Literal["GET", "HEAD"] = "GET"
-) -> Response:
+def to_file(services: Services, file: Artifact, name: str, method: Method = "GET") -> Response:
     url = services.presigner.get(file.key, name, file.content_type, method).url
     return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})

@@ -6,7 +6,6 @@ of the page itself is counted.
 
 from __future__ import annotations
 
-from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +20,7 @@ from api.shares import page
 from contracts.kinds.clip import ClipMade
 from db import shares
 from db.shares import Shared
+from storage.presign import Method
 
 router = APIRouter(prefix="/s", include_in_schema=False)
 
@@ -73,7 +73,7 @@ async def shared_poster(token: str, request: Request, services: CurrentServices)
     return to_file(services, _made(shared).poster, "poster.jpg", _method(request))
 
 
-def _method(request: Request) -> Literal["GET", "HEAD"]:
+def _method(request: Request) -> Method:
     """Whoever follows the redirection asks the store the same way."""
     return "HEAD" if request.method == "HEAD" else "GET"
 
